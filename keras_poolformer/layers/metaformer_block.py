@@ -1,0 +1,151 @@
+"""The MetaFormer block: token mixing and channel mixing, each in a residual branch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_poolformer.layers.data_format import (
+    check_data_format,
+    from_channels_last,
+    join_shape,
+    split_shape,
+    to_channels_last,
+)
+from keras_poolformer.layers.layer_scale import LayerScale
+from keras_poolformer.layers.layer_spec import (
+    LayerSpec,
+    fresh_layer,
+    layer_template,
+    serialize_specs,
+)
+from keras_poolformer.layers.mlp import ChannelMLP
+from keras_poolformer.layers.normalization import NORMS
+from keras_poolformer.layers.stochastic_depth import StochasticDepth
+from keras_poolformer.layers.token_mixers import TOKEN_MIXERS
+
+
+@keras.saving.register_keras_serializable(package="keras_poolformer")
+class MetaFormerBlock(keras.layers.Layer):
+    """The block that the paper abstracts from transformers and MLP-like models.
+
+    ```
+    x = x + drop_path(layer_scale1 * token_mixer(norm1(x)))
+    x = x + drop_path(layer_scale2 * mlp(norm2(x)))
+    ```
+
+    Args:
+        token_mixer: What moves information between positions: `"pooling"`,
+            `"identity"`, a layer, a layer class, or a callable without arguments
+            that returns a layer. The layer maps a (B, H, W, C) map to one of the
+            same shape and must be serialisable.
+        norm: The normalisation before each branch: `"group_norm"`, a layer, a
+            class or a callable as above, or `None` for none.
+        mlp_ratio: Hidden channels of the MLP over the block's channels.
+        activation: Activation of the MLP, a name or a function.
+        layer_scale_init_value: Initial value of the LayerScale factors, or `None`
+            for no LayerScale.
+        drop_path_rate: Probability, in [0, 1), that a sample skips a branch while
+            training.
+        dropout_rate: Rate of the dropout inside the MLP, in [0, 1).
+        data_format: Layout of the input and the output, `"channels_last"` or
+            `"channels_first"`. Inside, the block computes in `channels_last`.
+
+    Raises:
+        ValueError: if the token mixer or the norm is unknown, a rate is not in
+            [0, 1), or the token mixer changes the shape of the map.
+
+    Reference: section 3.1 of [MetaFormer](https://arxiv.org/abs/2111.11418),
+        equations 1 to 3; LayerScale and stochastic depth from section 4.1.
+    """
+
+    def __init__(
+        self,
+        token_mixer: LayerSpec = "pooling",
+        norm: LayerSpec | None = "group_norm",
+        mlp_ratio: float = 4.0,
+        activation: str | Callable[..., Any] = "gelu",
+        layer_scale_init_value: float | None = 1e-5,
+        drop_path_rate: float = 0.0,
+        dropout_rate: float = 0.0,
+        data_format: str = "channels_last",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        mixer_template = layer_template(token_mixer, TOKEN_MIXERS, "token_mixer")
+        norm_template = layer_template(norm, NORMS, "norm")
+        dtype = self.dtype_policy
+        self.data_format = check_data_format(data_format)
+        self.layer_scale_init_value = layer_scale_init_value
+
+        self.norm1 = fresh_layer(norm_template, "norm1", dtype)
+        self.token_mixer = fresh_layer(mixer_template, "token_mixer", dtype)
+        self.norm2 = fresh_layer(norm_template, "norm2", dtype)
+        self.mlp = ChannelMLP(
+            mlp_ratio, activation, dropout_rate=dropout_rate, dtype=dtype, name="mlp"
+        )
+        self.layer_scale1: keras.layers.Layer | None = None
+        self.layer_scale2: keras.layers.Layer | None = None
+        if layer_scale_init_value is not None:
+            self.layer_scale1 = LayerScale(
+                layer_scale_init_value, dtype=dtype, name="layer_scale1"
+            )
+            self.layer_scale2 = LayerScale(
+                layer_scale_init_value, dtype=dtype, name="layer_scale2"
+            )
+        self.drop_path1 = StochasticDepth(drop_path_rate, dtype=dtype, name="drop_path1")
+        self.drop_path2 = StochasticDepth(drop_path_rate, dtype=dtype, name="drop_path2")
+        self._specs = {
+            "token_mixer": serialize_specs(token_mixer, [mixer_template]),
+            "norm": serialize_specs(norm, [norm_template]),
+        }
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        batch, height, width, channels = split_shape(input_shape, self.data_format)
+        shape = join_shape(batch, height, width, channels, "channels_last")
+        for layer in (self.norm1, self.token_mixer, self.norm2, self.mlp):
+            if not layer.built:
+                layer.build(shape)
+        for layer in (self.layer_scale1, self.layer_scale2):
+            if layer is not None:
+                layer.build(shape)
+        mixed = tuple(self.token_mixer.compute_output_shape(shape))
+        if mixed != shape:
+            raise ValueError(
+                "`token_mixer` must keep the shape of its input, since the block adds the two. "
+                f"Received: {self.token_mixer!r}, which turns {shape} into {mixed}"
+            )
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
+        """Maps a map of rank 4 in `data_format` to one of the same shape."""
+        x = to_channels_last(inputs, self.data_format)
+        # Keras hands `training` on to layers of the user's choice, if they take it.
+        y = self.token_mixer(self.norm1(x))
+        x = x + self._branch(y, self.layer_scale1, self.drop_path1, training)
+        y = self.mlp(self.norm2(x), training=training)
+        x = x + self._branch(y, self.layer_scale2, self.drop_path2, training)
+        return from_channels_last(x, self.data_format)
+
+    @staticmethod
+    def _branch(
+        y: Any, layer_scale: Any, drop_path: StochasticDepth, training: bool | None
+    ) -> Any:
+        if layer_scale is not None:
+            y = layer_scale(y)
+        return drop_path(y, training=training)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            **self._specs,
+            "mlp_ratio": self.mlp.ratio,
+            "activation": keras.activations.serialize(self.mlp.activation),
+            "layer_scale_init_value": self.layer_scale_init_value,
+            "drop_path_rate": self.drop_path1.rate,
+            "dropout_rate": self.mlp.dropout_rate,
+            "data_format": self.data_format,
+        }

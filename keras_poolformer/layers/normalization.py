@@ -1,0 +1,107 @@
+"""Normalisation over a whole sample with an affine map per channel."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_poolformer.layers.data_format import check_data_format, known_channels, per_channel
+
+
+def sample_mean(x: Any, spatial_axes: tuple[int, int], channel_axis: int) -> Any:
+    """Mean over height, width and channels, as (B, 1, 1, 1).
+
+    The mean of a channel's pixels comes first, then the mean of channels. The
+    partial sums stay small: squares summed over H, W and C at once pass 65504,
+    the largest float16, in every block of PoolFormer-S12.
+    """
+    return ops.mean(ops.mean(x, spatial_axes, keepdims=True), channel_axis, keepdims=True)
+
+
+@keras.saving.register_keras_serializable(package="keras_poolformer")
+class GroupNorm1(keras.layers.Layer):
+    """Group normalisation with one group, the norm of PoolFormer.
+
+    Mean and variance are those of a sample's whole map, over height, width and
+    channels together; scale and shift are learned per channel. (LayerNorm as
+    ViT and ConvNeXt use it takes its statistics over the channels of one
+    position.) The paper calls it modified layer normalisation.
+
+    Differs from `keras.layers.GroupNormalization(groups=1)` in three ways: its
+    statistics stay accurate where the mean is large against the deviation
+    (relative error about 1e-7 where mean/std is 100; the torch backend of Keras
+    is at 1e-3 there), no tensor has a rank above 4, and epsilon is PyTorch's.
+
+    Args:
+        epsilon: Added to the variance.
+        center: Whether a shift `beta` is learned.
+        scale: Whether a scale `gamma` is learned.
+        data_format: `"channels_last"` or `"channels_first"`.
+
+    Reference: [Group Normalization](https://arxiv.org/abs/1803.08494), equation 1
+        with G = 1; section 4.1 of [MetaFormer](https://arxiv.org/abs/2111.11418).
+    """
+
+    def __init__(
+        self,
+        epsilon: float = 1e-5,
+        center: bool = True,
+        scale: bool = True,
+        data_format: str = "channels_last",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not epsilon > 0:
+            raise ValueError(f"`epsilon` must be positive, such as 1e-5. Received: {epsilon!r}")
+        self.epsilon = float(epsilon)
+        self.center = bool(center)
+        self.scale = bool(scale)
+        self.data_format = check_data_format(data_format)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        channels = known_channels(input_shape, self.data_format, type(self).__name__)
+        # Not cast to a half precision: the arithmetic below is float32 throughout.
+        self.gamma = self.beta = None
+        if self.scale:
+            self.gamma = self.add_weight(
+                shape=(channels,), initializer="ones", autocast=False, name="gamma"
+            )
+        if self.center:
+            self.beta = self.add_weight(
+                shape=(channels,), initializer="zeros", autocast=False, name="beta"
+            )
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """Normalises a map of rank 4 in `data_format`."""
+        axes = ((1, 2), 3) if self.data_format == "channels_last" else ((2, 3), 1)
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        centered = x - sample_mean(x, *axes)
+        # The rounded mean is off by up to half a unit in its last place, which is
+        # 4e-6 for a mean of 100. The mean of what is left repairs it, and reads
+        # the same values as the variance does. `d * d` rather than `square(d)`:
+        # a LiteRT delegate takes the product in every precision.
+        residue = sample_mean(centered, *axes)
+        variance = sample_mean(centered * centered, *axes) - residue * residue
+        factor = ops.rsqrt(variance + self.epsilon)
+        if self.gamma is not None:
+            factor = factor * per_channel(self.gamma, self.data_format)
+        shift = -residue * factor
+        if self.beta is not None:
+            shift = shift + per_channel(self.beta, self.data_format)
+        return ops.cast(centered * factor + shift, inputs.dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "data_format": self.data_format,
+        }
+
+
+NORMS: dict[str, type[keras.layers.Layer]] = {"group_norm": GroupNorm1}

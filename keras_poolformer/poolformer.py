@@ -1,0 +1,163 @@
+"""The PoolFormers of the paper: one table and a builder for each row."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+
+from keras_poolformer.metaformer import MetaFormer
+from keras_poolformer.weights import check_weights, load_weights
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What distinguishes one PoolFormer from another.
+
+    Attributes:
+        depths: Blocks of each stage.
+        dims: Channels of each stage.
+        layer_scale_init_value: Initial value of the LayerScale factors.
+        drop_path_rate: Rate of stochastic depth in the paper's training.
+        crop_pct: Share of the resized short side that the evaluation crop keeps.
+        parameters: Number of weights with 1,000 classes.
+        top1: ImageNet-1k top-1 accuracy in per cent that the paper reports.
+    """
+
+    depths: tuple[int, ...]
+    dims: tuple[int, ...]
+    layer_scale_init_value: float
+    drop_path_rate: float
+    crop_pct: float
+    parameters: int
+    top1: float
+
+
+# Tables 1, 2 and 6 of the paper; LayerScale as in the official code.
+_SMALL, _MEDIUM = (64, 128, 320, 512), (96, 192, 384, 768)
+VARIANTS = {
+    "S12": Variant((2, 2, 6, 2), _SMALL, 1e-5, 0.1, 0.9, 11_915_176, 77.2),
+    "S24": Variant((4, 4, 12, 4), _SMALL, 1e-5, 0.1, 0.9, 21_388_968, 80.3),
+    "S36": Variant((6, 6, 18, 6), _SMALL, 1e-6, 0.2, 0.9, 30_862_760, 81.4),
+    "M36": Variant((6, 6, 18, 6), _MEDIUM, 1e-6, 0.3, 0.95, 56_172_520, 82.1),
+    "M48": Variant((8, 8, 24, 8), _MEDIUM, 1e-6, 0.4, 0.95, 73_473_448, 82.5),
+}
+
+
+class Builder(Protocol):
+    """The signature that all builders share, that of `keras.applications` and more."""
+
+    def __call__(
+        self,
+        include_top: bool = True,
+        include_preprocessing: bool = False,
+        weights: str | Path | None = None,
+        input_tensor: Any = None,
+        input_shape: tuple[int | None, ...] | None = None,
+        pooling: str | None = None,
+        classes: int = 1000,
+        classifier_activation: str | Callable[..., Any] | None = "softmax",
+        name: str = ...,
+        *,
+        drop_path_rate: float = 0.0,
+        **kwargs: Any,
+    ) -> keras.Model: ...
+
+
+def _builder(size: str) -> Builder:
+    variant = VARIANTS[size]
+    default_name = f"poolformer_{size.lower()}"
+
+    def build(
+        include_top: bool = True,
+        include_preprocessing: bool = False,
+        weights: str | Path | None = None,
+        input_tensor: Any = None,
+        input_shape: tuple[int | None, ...] | None = None,
+        pooling: str | None = None,
+        classes: int = 1000,
+        classifier_activation: str | Callable[..., Any] | None = "softmax",
+        name: str = default_name,
+        *,
+        drop_path_rate: float = 0.0,
+        **kwargs: Any,
+    ) -> keras.Model:
+        weights = check_weights(weights, include_top, classes)
+        # On the output of other layers the model is called like a layer, so that
+        # what comes before it is saved with the whole.
+        sources = None if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
+        is_nested = sources is not None and sources[0] is not input_tensor
+        model = MetaFormer(
+            include_top=include_top,
+            include_preprocessing=include_preprocessing,
+            input_tensor=None if is_nested else input_tensor,
+            input_shape=tuple(input_tensor.shape[1:]) if is_nested else input_shape,
+            pooling=pooling,
+            classes=classes,
+            classifier_activation=classifier_activation,
+            drop_path_rate=drop_path_rate,
+            name=name,
+            **{
+                "depths": variant.depths,
+                "dims": variant.dims,
+                "layer_scale_init_value": variant.layer_scale_init_value,
+                **kwargs,
+            },
+        )
+        if weights is not None:
+            load_weights(model, weights)
+        if is_nested:
+            return keras.Model(sources, model(input_tensor), name=f"{name}_on_tensor")
+        return model
+
+    build.__name__ = build.__qualname__ = f"PoolFormer{size}"
+    build.__doc__ = _DOC.format(size=size, variant=variant, millions=variant.parameters / 1e6)
+    return build
+
+
+_DOC = """Builds PoolFormer-{size}: {millions:.1f} million parameters, {variant.top1} % top-1 on ImageNet-1k.
+
+    Depths {variant.depths}, dims {variant.dims}. The paper trains it with
+    `drop_path_rate={variant.drop_path_rate}`.
+
+    Args:
+        include_top: Whether the classifier is there. Without it the output is the
+            normalised map of the last stage, pooled as `pooling` says; the raw
+            maps of all stages stand in the model's `pyramid_outputs`.
+        include_preprocessing: Whether the model takes RGB pixels in [0, 255] and
+            normalises them itself. Otherwise it expects images normalised with
+            ImageNet's mean and deviation.
+        weights: `None` for random weights, or the path of a `.weights.h5` or
+            `.keras` file that Keras saved from the same architecture.
+        input_tensor: A `keras.Input`, or the output of other layers, to build the
+            model on.
+        input_shape: Shape of an image without the batch, at least 32 pixels high
+            and wide; both may be `None`. By default (224, 224, 3) with the
+            classifier and (None, None, 3) without.
+        pooling: With `include_top=False`: `None` for the (B, H/32, W/32, C) map,
+            `"avg"` or `"max"` for a (B, C) vector.
+        classes: Number of classes, with `include_top=True`.
+        classifier_activation: Activation of the classifier; `None` gives logits.
+        name: Name of the model.
+        drop_path_rate: Rate of stochastic depth of the last block, in [0, 1).
+        **kwargs: Further arguments of `keras_poolformer.MetaFormer`, which win over
+            the variant's: `token_mixer`, `norm`, `activation`, `dropout_rate`,
+            `data_format`, `dtype`, ...
+
+    Returns:
+        A `keras_poolformer.MetaFormer`; a `keras.Model` that holds one if
+        `input_tensor` is the output of other layers.
+
+    Raises:
+        ValueError: if an argument is out of its range; the message names it.
+
+    Reference: [MetaFormer Is Actually What You Need for Vision](
+        https://arxiv.org/abs/2111.11418), tables 1 and 2.
+    """
+
+PoolFormerS12 = _builder("S12")
+PoolFormerS24 = _builder("S24")
+PoolFormerS36 = _builder("S36")
+PoolFormerM36 = _builder("M36")
+PoolFormerM48 = _builder("M48")
