@@ -46,7 +46,7 @@ def randomize(model, seed=0):
             if "layer_scale" in name or ("norm" in name and name.endswith("weight")):
                 weight.copy_(1 + 0.3 * noise)
             elif "norm" in name:
-                weight.copy_(0.3 * noise)
+                weight.copy_(noise)
             else:
                 weight.copy_(0.02 * noise)
     return model.eval()
