@@ -63,17 +63,25 @@ def check_input_shape(
     return shape
 
 
-def check_input_size(shape: Sequence[Any], data_format: DataFormat, minimum: int) -> None:
-    """Checks the size of a batch of images whose model left it open.
+def check_images(
+    shape: Sequence[Any], data_format: DataFormat, minimum: int, channels: int
+) -> None:
+    """Checks a batch of images whose model left their size open.
 
     Raises:
-        ValueError: if the known height or width is under `minimum`.
+        ValueError: if the channels are not those of the model, or the known height
+            or width is under `minimum`.
     """
-    _, height, width, _ = split_shape(tuple(shape), data_format)
+    _, height, width, actual = split_shape(tuple(shape), data_format)
+    received = f"Received: shape={tuple(shape)} with data_format={data_format!r}"
+    if isinstance(actual, int) and actual != channels:
+        raise ValueError(
+            f"`inputs` must be images of {channels} channels, as the model was made for. {received}"
+        )
     if any(isinstance(size, int) and size < minimum for size in (height, width)):
         raise ValueError(
             f"`inputs` must be images of at least {minimum} x {minimum} pixels, the stride of the "
-            f"last stage. Received: shape={tuple(shape)} with data_format={data_format!r}"
+            f"last stage. {received}"
         )
 
 

@@ -7,17 +7,12 @@ from typing import Any
 import keras
 
 from keras_poolformer.image_input import (
+    check_images,
     check_input_shape,
-    check_input_size,
     imagenet_normalization,
 )
 from keras_poolformer.layers.data_format import check_data_format
-from keras_poolformer.layers.layer_spec import (
-    LayerSpec,
-    fresh_layer,
-    layer_template,
-    serialize_specs,
-)
+from keras_poolformer.layers.layer_spec import LayerFactory, LayerSpec
 from keras_poolformer.layers.metaformer_block import MetaFormerBlock
 from keras_poolformer.layers.normalization import NORMS
 from keras_poolformer.layers.patch_embedding import PatchEmbedding
@@ -42,7 +37,7 @@ class MetaFormer(keras.Model):
 
     ```python
     backbone = keras_poolformer.PoolFormerS12(include_top=False)
-    pyramid = keras.Model(backbone.inputs, backbone.pyramid_outputs)
+    pyramid = keras.Model(backbone.input, backbone.pyramid_outputs)
     maps = pyramid(images)  # {"P2": (B, H/4, W/4, 64), ..., "P5": (B, H/32, W/32, 512)}
     ```
 
@@ -89,12 +84,12 @@ class MetaFormer(keras.Model):
         dtype: Dtype policy of all layers, by default Keras's global policy. Under
             a half precision policy the classifier's output still is float32.
         name: Name of the model.
+        trainable: Whether the model's weights are trained.
 
     Raises:
         ValueError: if an argument is out of its range; the message names it.
 
     Example:
-
     >>> model = MetaFormer(depths=[2, 2, 6, 2], dims=[64, 128, 320, 512])
     >>> model = MetaFormer(
     ...     depths=[1, 1], dims=[32, 64], token_mixer=["identity", MyMixer],
@@ -113,7 +108,7 @@ class MetaFormer(keras.Model):
         *,
         mlp_ratios: float | Sequence[float] = 4.0,
         token_mixer: LayerSpec | Sequence[LayerSpec] = "pooling",
-        norm: LayerSpec | None | Sequence[LayerSpec | None] = "group_norm",
+        norm: LayerSpec | Sequence[LayerSpec] = "group_norm",
         activation: str | Callable[..., Any] = "gelu",
         layer_scale_init_value: float | None = 1e-5,
         drop_path_rate: float = 0.0,
@@ -134,7 +129,7 @@ class MetaFormer(keras.Model):
         data_format: str | None = None,
         dtype: Any = None,
         name: str = "metaformer",
-        **kwargs: Any,
+        trainable: bool = True,
     ) -> None:
         # === What the arguments mean ===
         check_stages(depths, dims)
@@ -149,10 +144,10 @@ class MetaFormer(keras.Model):
         # Where half a precision would cost accuracy and save no time.
         full = "float32" if policy.compute_dtype in ("float16", "bfloat16") else policy
         mixers = [
-            layer_template(spec, TOKEN_MIXERS, "token_mixer")
+            LayerFactory(spec, TOKEN_MIXERS, "token_mixer")
             for spec in per_stage(token_mixer, stages, "token_mixer")
         ]
-        norms = [layer_template(spec, NORMS, "norm") for spec in per_stage(norm, stages, "norm")]
+        norms = [LayerFactory(spec, NORMS, "norm") for spec in per_stage(norm, stages, "norm")]
         ratios = per_stage(mlp_ratios, stages, "mlp_ratios")
         rates = drop_path_schedule(drop_path_rate, depths)
         strides = [stem_stride * downsample_stride**stage for stage in range(stages)]
@@ -195,8 +190,8 @@ class MetaFormer(keras.Model):
             )(x)
             for block in range(depths[stage]):
                 x = MetaFormerBlock(
-                    mixers[stage],
-                    norms[stage],
+                    mixers[stage].spec,
+                    norms[stage].spec,
                     ratios[stage],
                     activation,
                     layer_scale_init_value,
@@ -209,7 +204,7 @@ class MetaFormer(keras.Model):
             pyramid[level] = from_channels_last(x, f"stage{stage + 1}_output")
 
         # === Head ===
-        x = fresh_layer(norms[-1], "norm", policy)(x)
+        x = norms[-1].make("norm", policy)(x)
         if include_top or pooling == "avg":
             x = keras.layers.GlobalAveragePooling2D("channels_last", dtype=policy, name="pool")(x)
         elif pooling == "max":
@@ -223,22 +218,28 @@ class MetaFormer(keras.Model):
                 dtype=policy,
                 name="head",
             )(x)
-            classifier_activation = keras.activations.get(classifier_activation)
-            x = keras.layers.Activation(classifier_activation, dtype=full, name="predictions")(x)
-        super().__init__(inputs=image, outputs=x, name=name, **kwargs)
+            x = keras.layers.Activation(
+                classifier_activation or "linear", dtype=full, name="predictions"
+            )(x)
+        super().__init__(inputs=image, outputs=x, name=name, trainable=trainable)
 
         # === Configuration ===
         self.dtype_policy = policy
         self.data_format = layout
-        self.pyramid_outputs = pyramid
-        self.total_stride = strides[-1]
+        self._channels = image.shape[-1 if layout == "channels_last" else 1]
+        self._smallest = strides[-1]
+        # In a tuple, which Keras leaves alone: it would wrap a dictionary, and JAX
+        # refuses the wrapper as the output of a model.
+        self._pyramid = tuple(pyramid.items())
+        self._factories = {
+            "token_mixer": (isinstance(token_mixer, (list, tuple)), mixers),
+            "norm": (isinstance(norm, (list, tuple)), norms),
+        }
+        self._activations = (activation, classifier_activation)
         self._config: dict[str, Any] = {
             "depths": list(depths),
             "dims": list(dims),
             "mlp_ratios": mlp_ratios,
-            "token_mixer": serialize_specs(token_mixer, mixers),
-            "norm": serialize_specs(norm, norms),
-            "activation": keras.activations.serialize(keras.activations.get(activation)),
             "layer_scale_init_value": layer_scale_init_value,
             "drop_path_rate": drop_path_rate,
             "dropout_rate": dropout_rate,
@@ -252,22 +253,35 @@ class MetaFormer(keras.Model):
             "include_preprocessing": include_preprocessing,
             "pooling": pooling,
             "classes": classes,
-            "classifier_activation": keras.activations.serialize(
-                keras.activations.get(classifier_activation)
-            ),
             "input_shape": list(shape),
             "data_format": layout,
         }
 
+    @property
+    def pyramid_outputs(self) -> dict[str, Any]:
+        """The raw output of every stage, by the logarithm of its stride: `"P2"`, ..."""
+        return dict(self._pyramid)
+
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Classifies images, or returns their features."""
-        check_input_size(inputs.shape, self.data_format, self.total_stride)
+        check_images(inputs.shape, self.data_format, self._smallest, self._channels)
         return super().call(inputs, training=training, mask=mask)
 
     def get_config(self) -> dict[str, Any]:
+        activation, classifier_activation = (
+            keras.activations.serialize(keras.activations.get(value)) for value in self._activations
+        )
         return {
             "name": self.name,
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "activation": activation,
+            "classifier_activation": classifier_activation,
+            **{
+                argument: [factory.serialize() for factory in factories]
+                if is_by_stage
+                else factories[0].serialize()
+                for argument, (is_by_stage, factories) in self._factories.items()
+            },
             **self._config,
         }

@@ -116,10 +116,10 @@ def _builder(size: str) -> Builder:
     return build
 
 
-_DOC = """Builds PoolFormer-{size}: {millions:.1f} million parameters, {variant.top1} % top-1 on ImageNet-1k.
+_DOC = """Builds PoolFormer-{size}, a network of {millions:.1f} million parameters.
 
-    Depths {variant.depths}, dims {variant.dims}. The paper trains it with
-    `drop_path_rate={variant.drop_path_rate}`.
+    The paper reports {variant.top1} % top-1 accuracy on ImageNet-1k. Depths {variant.depths}, dims {variant.dims}. It was
+    trained with `drop_path_rate={variant.drop_path_rate}`.
 
     Args:
         include_top: Whether the classifier is there. Without it the output is the

@@ -12,8 +12,7 @@ def check_stages(depths: Sequence[int], dims: Sequence[int]) -> None:
     """
     for argument, values in (("depths", depths), ("dims", dims)):
         if (
-            isinstance(values, str)
-            or not isinstance(values, Sequence)
+            not isinstance(values, (list, tuple))
             or not values
             or any(not isinstance(v, int) or isinstance(v, bool) or v < 1 for v in values)
         ):

@@ -27,8 +27,7 @@ def import_torchvision():
 
 TORCHVISION = import_torchvision()
 
-import timm  # noqa: E402
-import transformers  # noqa: E402
+import transformers
 
 
 def randomize(model, seed=0):
@@ -66,7 +65,7 @@ def transformers_poolformer(depths, dims, layer_scale_init_value=1e-5, classes=1
     return transformers.PoolFormerForImageClassification(config)
 
 
-def copy_from_transformers(reference, model):
+def copy_from_transformers(reference, model, without_head=False):
     """Copies the weights of a transformers PoolFormer into a Keras MetaFormer.
 
     Written from the two sets of names, without the library's own readers. Every
@@ -74,8 +73,9 @@ def copy_from_transformers(reference, model):
     """
     state = {name: value.detach().numpy() for name, value in reference.state_dict().items()}
     for weight in model.weights:
-        weight.assign(keras_value(weight.path, state))
-    assert not state, f"left over: {sorted(state)}"
+        weight.assign(to_keras(weight.path, state.pop(transformers_name(weight.path))))
+    left = [name for name in state if not (without_head and name.startswith("classifier"))]
+    assert not left, f"left over: {left}"
 
 
 NORM = {"gamma": "weight", "beta": "bias"}
@@ -104,11 +104,6 @@ def transformers_name(path):
         case [layer_scale, "gamma"]:
             return f"{prefix}.{layer_scale.replace('scale', 'scale_')}"
     raise AssertionError(f"a weight without a counterpart: {path}")
-
-
-def keras_value(path, state):
-    """Takes the weight at a Keras path out of a PyTorch state, in Keras's layout."""
-    return to_keras(path, state.pop(transformers_name(path)))
 
 
 def to_keras(path, value):

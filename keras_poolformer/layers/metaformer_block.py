@@ -13,12 +13,7 @@ from keras_poolformer.layers.data_format import (
     to_channels_last,
 )
 from keras_poolformer.layers.layer_scale import LayerScale
-from keras_poolformer.layers.layer_spec import (
-    LayerSpec,
-    fresh_layer,
-    layer_template,
-    serialize_specs,
-)
+from keras_poolformer.layers.layer_spec import LayerFactory, LayerSpec
 from keras_poolformer.layers.mlp import ChannelMLP
 from keras_poolformer.layers.normalization import NORMS
 from keras_poolformer.layers.stochastic_depth import StochasticDepth
@@ -62,7 +57,7 @@ class MetaFormerBlock(keras.layers.Layer):
     def __init__(
         self,
         token_mixer: LayerSpec = "pooling",
-        norm: LayerSpec | None = "group_norm",
+        norm: LayerSpec = "group_norm",
         mlp_ratio: float = 4.0,
         activation: str | Callable[..., Any] = "gelu",
         layer_scale_init_value: float | None = 1e-5,
@@ -72,48 +67,38 @@ class MetaFormerBlock(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        mixer_template = layer_template(token_mixer, TOKEN_MIXERS, "token_mixer")
-        norm_template = layer_template(norm, NORMS, "norm")
+        self._mixer_factory = LayerFactory(token_mixer, TOKEN_MIXERS, "token_mixer")
+        self._norm_factory = LayerFactory(norm, NORMS, "norm")
         dtype = self.dtype_policy
         self.data_format = check_data_format(data_format)
         self.layer_scale_init_value = layer_scale_init_value
 
-        self.norm1 = fresh_layer(norm_template, "norm1", dtype)
-        self.token_mixer = fresh_layer(mixer_template, "token_mixer", dtype)
-        self.norm2 = fresh_layer(norm_template, "norm2", dtype)
+        self.norm1 = self._norm_factory.make("norm1", dtype)
+        self.token_mixer = self._mixer_factory.make("token_mixer", dtype)
+        self.norm2 = self._norm_factory.make("norm2", dtype)
         self.mlp = ChannelMLP(
             mlp_ratio, activation, dropout_rate=dropout_rate, dtype=dtype, name="mlp"
         )
         self.layer_scale1: keras.layers.Layer | None = None
         self.layer_scale2: keras.layers.Layer | None = None
         if layer_scale_init_value is not None:
-            self.layer_scale1 = LayerScale(
-                layer_scale_init_value, dtype=dtype, name="layer_scale1"
-            )
-            self.layer_scale2 = LayerScale(
-                layer_scale_init_value, dtype=dtype, name="layer_scale2"
-            )
+            self.layer_scale1 = LayerScale(layer_scale_init_value, dtype=dtype, name="layer_scale1")
+            self.layer_scale2 = LayerScale(layer_scale_init_value, dtype=dtype, name="layer_scale2")
         self.drop_path1 = StochasticDepth(drop_path_rate, dtype=dtype, name="drop_path1")
         self.drop_path2 = StochasticDepth(drop_path_rate, dtype=dtype, name="drop_path2")
-        self._specs = {
-            "token_mixer": serialize_specs(token_mixer, [mixer_template]),
-            "norm": serialize_specs(norm, [norm_template]),
-        }
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         batch, height, width, channels = split_shape(input_shape, self.data_format)
         shape = join_shape(batch, height, width, channels, "channels_last")
-        for layer in (self.norm1, self.token_mixer, self.norm2, self.mlp):
-            if not layer.built:
-                layer.build(shape)
-        for layer in (self.layer_scale1, self.layer_scale2):
+        for layer in (self.norm1, self.norm2, self.mlp, self.layer_scale1, self.layer_scale2):
             if layer is not None:
                 layer.build(shape)
-        mixed = tuple(self.token_mixer.compute_output_shape(shape))
-        if mixed != shape:
+        # Called, not built: a mixer of the user's may create its weights anywhere.
+        mixed = self.token_mixer(keras.KerasTensor(shape, dtype=self.compute_dtype)).shape
+        if tuple(mixed) != shape:
             raise ValueError(
                 "`token_mixer` must keep the shape of its input, since the block adds the two. "
-                f"Received: {self.token_mixer!r}, which turns {shape} into {mixed}"
+                f"Received: {self.token_mixer!r}, which turns {shape} into {tuple(mixed)}"
             )
         self.built = True
 
@@ -128,9 +113,7 @@ class MetaFormerBlock(keras.layers.Layer):
         return from_channels_last(x, self.data_format)
 
     @staticmethod
-    def _branch(
-        y: Any, layer_scale: Any, drop_path: StochasticDepth, training: bool | None
-    ) -> Any:
+    def _branch(y: Any, layer_scale: Any, drop_path: StochasticDepth, training: bool | None) -> Any:
         if layer_scale is not None:
             y = layer_scale(y)
         return drop_path(y, training=training)
@@ -141,7 +124,8 @@ class MetaFormerBlock(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            **self._specs,
+            "token_mixer": self._mixer_factory.serialize(),
+            "norm": self._norm_factory.serialize(),
             "mlp_ratio": self.mlp.ratio,
             "activation": keras.activations.serialize(self.mlp.activation),
             "layer_scale_init_value": self.layer_scale_init_value,

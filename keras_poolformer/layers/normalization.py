@@ -85,10 +85,10 @@ class GroupNorm1(keras.layers.Layer):
         variance = sample_mean(centered * centered, *axes) - residue * residue
         factor = ops.rsqrt(variance + self.epsilon)
         if self.gamma is not None:
-            factor = factor * per_channel(self.gamma, self.data_format)
+            factor = factor * per_channel(ops.cast(self.gamma, x.dtype), self.data_format)
         shift = -residue * factor
         if self.beta is not None:
-            shift = shift + per_channel(self.beta, self.data_format)
+            shift = shift + per_channel(ops.cast(self.beta, x.dtype), self.data_format)
         return ops.cast(centered * factor + shift, inputs.dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -60,6 +60,8 @@ class PatchEmbedding(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         channels = known_channels(input_shape, self.data_format, type(self).__name__)
+        axis = 3 if self.data_format == "channels_last" else 1
+        self.input_spec = keras.InputSpec(ndim=4, axes={axis: channels})
         fan_in = channels * self.patch_size[0] * self.patch_size[1]
         bound = fan_in**-0.5
         self.kernel = self.add_weight(
@@ -76,6 +78,7 @@ class PatchEmbedding(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Embeds a map of rank 4 in `data_format`."""
+        self.compute_output_shape(inputs.shape)  # a map too small is refused here
         x = to_channels_last(inputs, self.data_format)
         if keras.config.backend() == "torch":
             from keras_poolformer.layers import torch_native

@@ -161,7 +161,6 @@ class AveragePool2D(keras.layers.Layer):
             or the map is too small for a single window.
 
     Example:
-
     >>> pool = AveragePool2D(3, strides=1, padding=1, count_include_pad=False)
     >>> pool(keras.ops.ones((1, 4, 4, 1)))[0, :, 0, 0]   # the border stays 1
     [1., 1., 1., 1.]

@@ -50,12 +50,14 @@ class StochasticDepth(keras.layers.Layer):
         """Drops samples if `training` is true."""
         if not training or self.rate == 0:
             return inputs
-        keep = 1 - self.rate
         shape = (ops.shape(inputs)[0],) + (1,) * (len(inputs.shape) - 1)
-        # Drawn in float32: a uniform bfloat16 has 256 values, and a rate of 0.1 is
-        # not among their frequencies.
-        kept = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator) < keep
-        return inputs * ops.cast(ops.cast(kept, "float32") / keep, inputs.dtype)
+        # Dropout of ones gives 0 or 1 / (1 - rate), with the generator of each backend
+        # (torch.compile traces it; an explicit torch.Generator would break the graph).
+        # In float32, since a uniform bfloat16 has 256 values and none makes a rate of 0.1.
+        factors = keras.random.dropout(
+            ops.ones(shape, dtype="float32"), self.rate, seed=self.seed_generator
+        )
+        return inputs * ops.cast(factors, inputs.dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)

@@ -1,0 +1,86 @@
+"""What differs between the backends when a test looks inside: gradients and compilation."""
+
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+BACKEND = keras.config.backend()
+
+
+def relative_error(actual, expected):
+    """||actual - expected|| / ||expected||, in float64."""
+    actual, expected = (np.asarray(array, "float64") for array in (actual, expected))
+    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
+
+
+def to_numpy(tensor):
+    """A float32 array of a tensor of any precision."""
+    return np.asarray(ops.convert_to_numpy(ops.cast(tensor, "float32")))
+
+
+def value_and_gradients(model, loss, inputs):
+    """Returns `loss(model(inputs))` and its gradients by the path of each trainable weight."""
+    inputs = ops.convert_to_tensor(inputs)
+    weights = model.trainable_weights
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            value = loss(model(inputs))
+        gradients = tape.gradient(value, [weight.value for weight in weights])
+    elif BACKEND == "jax":
+        import jax
+
+        def objective(trainable):
+            return loss(model.stateless_call(trainable, [v.value for v in frozen], inputs)[0])
+
+        frozen = model.non_trainable_variables
+        value, gradients = jax.value_and_grad(objective)([weight.value for weight in weights])
+    else:
+        model.zero_grad()
+        value = loss(model(inputs))
+        value.backward()
+        gradients = [weight.value.grad for weight in weights]
+    return float(value), {
+        weight.path: to_numpy(gradient) for weight, gradient in zip(weights, gradients, strict=True)
+    }
+
+
+def run(function, x):
+    """Returns `function(x)` as an array; on JAX compiled as one, eager JAX compiles each step."""
+    if BACKEND == "jax":
+        import jax
+
+        function = jax.jit(function)
+    return to_numpy(function(ops.convert_to_tensor(x)))
+
+
+def input_gradient(function, x):
+    """Returns d sum(function(x)) / dx."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        x = tf.convert_to_tensor(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = tf.reduce_sum(function(x))
+        return to_numpy(tape.gradient(value, x))
+    if BACKEND == "jax":
+        import jax
+
+        return run(jax.grad(lambda t: function(t).sum()), x)
+    x = ops.convert_to_tensor(x).requires_grad_(True)
+    function(x).sum().backward()
+    return to_numpy(x.grad)
+
+
+def compiles(test):
+    """Marks a test of `jit_compile=True`, which takes minutes on torch: it builds C++ there."""
+    if BACKEND != "torch":
+        return test
+    has_compiler = bool(shutil.which("g++") or shutil.which("clang++"))
+    skip = pytest.mark.skipif(not has_compiler, reason="torch.compile needs a C++ compiler")
+    return pytest.mark.slow(skip(test))
