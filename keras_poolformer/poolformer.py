@@ -118,8 +118,8 @@ def _builder(size: str) -> Builder:
 
 _DOC = """Builds PoolFormer-{size}, a network of {millions:.1f} million parameters.
 
-    The paper reports {variant.top1} % top-1 accuracy on ImageNet-1k. Depths {variant.depths}, dims {variant.dims}. It was
-    trained with `drop_path_rate={variant.drop_path_rate}`.
+    Depths {variant.depths}, dims {variant.dims}. The paper trains it with
+    `drop_path_rate={variant.drop_path_rate}` to {variant.top1} % top-1 accuracy on ImageNet-1k.
 
     Args:
         include_top: Whether the classifier is there. Without it the output is the

@@ -27,42 +27,67 @@ def import_torchvision():
 
 TORCHVISION = import_torchvision()
 
+import timm
 import transformers
 
 
-def randomize(model, seed=0):
-    """Gives LayerScale and norms random values of order one, and biases small ones.
+def transformers_poolformer(depths, dims, classes=1000, mlp_deviation=0.02):
+    """The PoolFormer of transformers, the reference for logits, with random weights.
 
-    At its start LayerScale is 1e-5 and hides every error in the residual branches;
-    large biases of the classifier would hide what comes before it.
+    LayerScale and norms are of order one. At its start LayerScale is 1e-5 and hides
+    every error in the residual branches; large biases of the classifier would hide
+    what comes before it.
     """
-    generator = torch.Generator().manual_seed(seed)
+    config = transformers.PoolFormerConfig(
+        depths=list(depths), hidden_sizes=list(dims), mlp_ratio=4.0, num_labels=classes
+    )
+    config.drop_path_rate = 0.0
+    with torch.device("meta"):  # the model's own initialisation takes a while
+        model = transformers.PoolFormerForImageClassification(config)
+    model = model.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if weight.ndim > 1:
-                continue
-            noise = torch.randn(weight.shape, generator=generator)
+            weight.normal_(generator=generator)
             if "layer_scale" in name or ("norm" in name and name.endswith("weight")):
-                weight.copy_(1 + 0.3 * noise)
-            elif "norm" in name:
-                weight.copy_(noise)
-            else:
-                weight.copy_(0.02 * noise)
+                weight.mul_(0.3).add_(1)
+            elif "conv" in name:
+                weight.mul_(mlp_deviation)
+            elif "norm" not in name:
+                weight.mul_(0.02)
     return model.eval()
 
 
-def transformers_poolformer(depths, dims, layer_scale_init_value=1e-5, classes=1000):
-    """The PoolFormer of transformers, the reference for logits."""
-    config = transformers.PoolFormerConfig(
-        depths=list(depths),
-        hidden_sizes=list(dims),
-        mlp_ratio=4.0,
-        layer_scale_init_value=layer_scale_init_value,
-        num_labels=classes,
-        drop_path_rate=0.0,
-    )
-    torch.manual_seed(0)
-    return transformers.PoolFormerForImageClassification(config)
+def timm_stages(variant, reference):
+    """timm's model that returns stage maps, with the weights of a transformers model."""
+    stages = timm.create_model(f"poolformer_{variant.lower()}", features_only=True).eval()
+    state = {}
+    for name, value in reference.state_dict().items():
+        parts = name.split(".")
+        if "patch_embeddings" in name:
+            stage, leaf = parts[3], parts[-1]
+            key = f"stages.{stage}.downsample.conv.{leaf}" if stage != "0" else f"stem.conv.{leaf}"
+        elif "block" in parts:
+            rest = ".".join(parts[5:])
+            for theirs, ours in TIMM_NAMES.items():
+                rest = rest.replace(theirs, ours)
+            key = f"stages.{parts[3]}.blocks.{parts[4]}.{rest}"
+        else:
+            continue  # the head
+        # Only the outermost modules are renamed: `features_only` flattens them.
+        state[key.replace("stages.", "stages_", 1)] = value
+    stages.load_state_dict(state, strict=True)
+    return stages
+
+
+TIMM_NAMES = {
+    "before_norm": "norm1",
+    "after_norm": "norm2",
+    "output.conv1": "mlp.fc1",
+    "output.conv2": "mlp.fc2",
+    "layer_scale_1": "layer_scale1.scale",
+    "layer_scale_2": "layer_scale2.scale",
+}
 
 
 def copy_from_transformers(reference, model, without_head=False):
@@ -71,7 +96,8 @@ def copy_from_transformers(reference, model, without_head=False):
     Written from the two sets of names, without the library's own readers. Every
     weight on both sides is used exactly once.
     """
-    state = {name: value.detach().numpy() for name, value in reference.state_dict().items()}
+    # Copies: JAX may keep an array's memory, which the reference trains in place.
+    state = {name: value.numpy().copy() for name, value in reference.state_dict().items()}
     for weight in model.weights:
         weight.assign(to_keras(weight.path, state.pop(transformers_name(weight.path))))
     left = [name for name in state if not (without_head and name.startswith("classifier"))]

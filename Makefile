@@ -1,0 +1,55 @@
+# Everything happens in .venv. A torch, tensorflow or jax of your own: VENV=path make ...
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+BACKENDS := tensorflow jax torch
+DEMO := runs/demo
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test test-all lint format clean $(BACKENDS:%=test-%)
+
+help:
+	@echo "make demo      install, train on handwritten digits, export to LiteRT, compare (minutes)"
+	@echo "make test      install, run all tests under TensorFlow, JAX and PyTorch"
+	@echo "make test-all  the same with the slow tests"
+	@echo "make lint      ruff and mypy"
+
+demo: $(VENV)/.demo
+	KERAS_BACKEND=tensorflow $(RUN) -m training.train --recipe digits --output $(DEMO) --require-accuracy 0.97
+	KERAS_BACKEND=tensorflow $(RUN) -m tflite.convert $(DEMO)/model.keras -o $(DEMO)/model.tflite
+	KERAS_BACKEND=tensorflow $(RUN) -m tflite.verify $(DEMO)/model.tflite --model $(DEMO)/model.keras --data digits
+
+# One process a backend: Keras reads its backend once, at import.
+test: $(BACKENDS:%=test-%)
+
+$(BACKENDS:%=test-%): test-%: $(VENV)/.dev
+	KERAS_BACKEND=$* $(RUN) -m pytest $(PYTEST)
+
+test-all:
+	$(MAKE) test PYTEST='-m "slow or not slow" $(PYTEST)'
+
+lint: $(VENV)/.dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+format: $(VENV)/.dev
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+clean:
+	rm -rf $(VENV) runs
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+# The demo needs one backend; the tests need all three and the reference models.
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[tensorflow,training,tflite]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
