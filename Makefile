@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
-BACKENDS := tensorflow jax torch
+BACKENDS := jax torch tensorflow
 DEMO := runs/demo
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -20,11 +20,13 @@ demo: $(VENV)/.demo
 	KERAS_BACKEND=tensorflow $(RUN) -m tflite.convert $(DEMO)/model.keras -o $(DEMO)/model.tflite
 	KERAS_BACKEND=tensorflow $(RUN) -m tflite.verify $(DEMO)/model.tflite --model $(DEMO)/model.keras --data digits
 
-# One process a backend: Keras reads its backend once, at import.
-test: $(BACKENDS:%=test-%)
+# One process a backend, since Keras reads its backend once, at import. Two at a time, each
+# with one thread: most of the time goes into compilers, and threads would wait for each other.
+test: $(VENV)/.dev
+	+$(MAKE) --jobs=2 --output-sync=target $(BACKENDS:%=test-%)
 
 $(BACKENDS:%=test-%): test-%: $(VENV)/.dev
-	KERAS_BACKEND=$* $(RUN) -m pytest $(PYTEST)
+	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 KERAS_BACKEND=$* $(RUN) -m pytest --quiet $(PYTEST)
 
 test-all:
 	$(MAKE) test PYTEST='-m "slow or not slow" $(PYTEST)'

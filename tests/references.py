@@ -31,12 +31,12 @@ import timm
 import transformers
 
 
-def transformers_poolformer(depths, dims, classes=1000, mlp_deviation=0.02):
+def transformers_poolformer(depths, dims, classes=1000):
     """The PoolFormer of transformers, the reference for logits, with random weights.
 
-    LayerScale and norms are of order one. At its start LayerScale is 1e-5 and hides
-    every error in the residual branches; large biases of the classifier would hide
-    what comes before it.
+    LayerScale and norms are of order one, and the MLPs are large enough to bend
+    their GELU: at its start LayerScale is 1e-5 and hides every error in the branches.
+    Large biases of the classifier would hide what comes before it.
     """
     config = transformers.PoolFormerConfig(
         depths=list(depths), hidden_sizes=list(dims), mlp_ratio=4.0, num_labels=classes
@@ -50,9 +50,9 @@ def transformers_poolformer(depths, dims, classes=1000, mlp_deviation=0.02):
         for name, weight in model.named_parameters():
             weight.normal_(generator=generator)
             if "layer_scale" in name or ("norm" in name and name.endswith("weight")):
-                weight.mul_(0.3).add_(1)
+                weight.uniform_(0.5, 1.5, generator=generator)
             elif "conv" in name:
-                weight.mul_(mlp_deviation)
+                weight.mul_(0.1)
             elif "norm" not in name:
                 weight.mul_(0.02)
     return model.eval()

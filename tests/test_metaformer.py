@@ -212,8 +212,14 @@ def test_mixed_precision(policy, tmp_path):
     assert keras.config.dtype_policy().name == "float32"
 
 
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    ("data_format", "policy"),
+    [
+        ("channels_first", "float32"),
+        ("channels_last", "mixed_bfloat16"),
+        ("channels_last", "mixed_float16"),
+    ],
+)
 def test_fit_learns(data_format, policy):
     """Two classes, a bright half and a dark half, are told apart in a few steps."""
     shape = (32, 32, 3) if data_format == "channels_last" else (3, 32, 32)

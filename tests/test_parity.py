@@ -33,8 +33,8 @@ def pair(variant, **kwargs):
     return reference, model
 
 
-def small_pair(mlp_deviation=0.02, **kwargs):
-    reference = transformers_poolformer(**SMALL, classes=10, mlp_deviation=mlp_deviation)
+def small_pair(**kwargs):
+    reference = transformers_poolformer(**SMALL, classes=10)
     model = keras_poolformer.MetaFormer(
         **SMALL,
         classes=10,
@@ -96,7 +96,7 @@ def test_logits_and_stage_maps_at_other_sizes(size, data_format):
 def test_the_comparison_sees_the_known_mistakes():
     """Each mistake that ports have made is far above the tolerance."""
     x = images(64, 64)
-    reference, right = small_pair(mlp_deviation=0.5)
+    reference, right = small_pair()
     expected = logits(reference, x)
 
     class CountingMixer(keras.layers.Layer):
@@ -108,7 +108,7 @@ def test_the_comparison_sees_the_known_mistakes():
         return relative_error(model.predict(x, verbose=0), expected)
 
     def wrong(**kwargs):
-        return error(small_pair(mlp_deviation=0.5, **kwargs)[1])
+        return error(small_pair(**kwargs)[1])
 
     assert error(right) <= 2e-6
     assert wrong(token_mixer=CountingMixer) > 1e-3

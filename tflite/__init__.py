@@ -1,0 +1,1 @@
+"""PoolFormers as .tflite files for LiteRT: conversion and its verification."""

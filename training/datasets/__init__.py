@@ -1,0 +1,1 @@
+"""The data sets: the digits inside scikit-learn, and folders of photographs."""

@@ -1,0 +1,93 @@
+"""Photographs in folders: one folder a class, named after it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from training.datasets.dataset import Dataset, Split, split_off
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+TEST_SHARE = 0.2
+
+_LAYOUT = "a folder with one folder of images for each class, or with such folders train/ and val/"
+
+
+def load_folder(folder: Path) -> Dataset:
+    """Returns the images of a folder, whose classes are its folders in sorted order.
+
+    With `train/` and `val/` inside, those are the parts. Otherwise a fifth of the
+    images is held out, the same one every time. The held-out part serves as
+    validation and as test: no choice is made by it.
+
+    Raises:
+        ValueError: if the folder does not hold images of two classes or more.
+    """
+    if not folder.is_dir():
+        raise ValueError(
+            f"`data` must be 'digits' or {_LAYOUT}. Received: {str(folder)!r}, which is no folder"
+        )
+    if (folder / "train").is_dir() and (folder / "val").is_dir():
+        classes = class_folders(folder / "train")
+        held_out_classes = class_folders(folder / "val")
+        if classes != held_out_classes:
+            raise ValueError(
+                "`data` must have the same classes in train/ and in val/. "
+                f"Received: {str(folder)!r}, where only one of them has "
+                f"{sorted(set(classes) ^ set(held_out_classes))}"
+            )
+        train = read_split(folder / "train", classes)
+        test = read_split(folder / "val", classes)
+    else:
+        classes = class_folders(folder)
+        everything = read_split(folder, classes)
+        fewest = np.bincount(everything.labels).min()
+        if fewest < 2:
+            raise ValueError(
+                "`data` must have two images or more in every class, one to learn from and one to "
+                f"hold out. Received: {str(folder)!r}, where a class has {fewest}"
+            )
+        held_out = max(round(len(everything) * TEST_SHARE), len(classes))
+        train, test = split_off(everything, held_out)
+    return Dataset(str(folder), classes, channels=3, train=train, validation=test, test=test)
+
+
+def class_folders(folder: Path) -> tuple[str, ...]:
+    """Returns the names of the class folders in sorted order.
+
+    Raises:
+        ValueError: if there are fewer than two.
+    """
+    names = sorted(
+        entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "."
+    )
+    if len(names) < 2:
+        found = f"only {names[0]!r}" if names else "no folder"
+        raise ValueError(
+            f"`data` must be {_LAYOUT}; two classes or more. "
+            f"Received: {str(folder)!r}, which holds {found}"
+        )
+    return tuple(names)
+
+
+def read_split(folder: Path, classes: tuple[str, ...]) -> Split:
+    """Lists the images of all classes.
+
+    Raises:
+        ValueError: if a class has none.
+    """
+    paths: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = sorted(
+            str(path)
+            for path in (folder / name).rglob("*")
+            if path.suffix.lower() in SUFFIXES and path.is_file()
+        )
+        if not found:
+            raise ValueError(
+                f"`data` must have images ({', '.join(SUFFIXES)}) in every class folder. "
+                f"Received: {str(folder / name)!r}, which holds none"
+            )
+        paths += found
+        labels += [label] * len(found)
+    return Split(np.array(paths), np.array(labels, dtype="int64"))

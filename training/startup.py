@@ -1,0 +1,28 @@
+"""The start of Keras and of TensorFlow, without their messages."""
+
+import os
+
+
+def start() -> None:
+    """Imports Keras, and TensorFlow, whose `tf.data` reads the images on every backend.
+
+    Unless TensorFlow is also Keras's backend it must not see the GPU, of which it
+    would take all memory.
+    """
+    from training.quiet import quiet
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with quiet():
+        import keras
+        import tensorflow as tf
+
+        if keras.config.backend() != "tensorflow":
+            tf.config.set_visible_devices([], "GPU")
+        tf.config.list_logical_devices()  # looks for a GPU now, and complains now
+
+
+def backend() -> str:
+    """Returns the name of Keras's backend."""
+    import keras
+
+    return keras.config.backend()
