@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_poolformer import layers
 from tests.backends import BACKEND, compiles, relative_error, run, to_numpy
@@ -179,7 +180,7 @@ def test_torch_traces_all_layers_into_one_graph(data_format, rng):
     for make in (*LAYERS.values(), lambda **kw: layers.StochasticDepth(0.5)):
         x = make(data_format=data_format)(x)
     model = keras.Model(image, x)
-    images = torch.from_numpy(rng.standard_normal((8, *shape)).astype("float32"))
+    images = ops.convert_to_tensor(rng.standard_normal((8, *shape)).astype("float32"))
     # fullgraph raises at a graph break; this backend runs the graph without compiling C++.
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     compiled(images, training=True).sum().backward()
