@@ -29,7 +29,7 @@ $(BACKENDS:%=test-%): test-%: $(VENV)/.dev
 	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 KERAS_BACKEND=$* $(RUN) -m pytest --quiet $(PYTEST)
 
 test-all:
-	$(MAKE) test PYTEST='-m "slow or not slow" $(PYTEST)'
+	$(MAKE) test PYTEST='-m "not network" $(PYTEST)'
 
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .

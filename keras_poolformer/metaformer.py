@@ -86,6 +86,12 @@ class MetaFormer(keras.Model):
         name: Name of the model.
         trainable: Whether the model's weights are trained.
 
+    Attributes:
+        depths, dims: Blocks and channels of each stage.
+        classes: Number of classes, `None` without the classifier.
+        include_preprocessing: Whether the model takes pixels in [0, 255].
+        data_format: Layout of images and feature maps.
+
     Raises:
         ValueError: if an argument is out of its range; the message names it.
 
@@ -224,6 +230,9 @@ class MetaFormer(keras.Model):
         super().__init__(inputs=image, outputs=x, name=name, trainable=trainable)
 
         # === Configuration ===
+        self.depths, self.dims = tuple(depths), tuple(dims)
+        self.include_preprocessing = include_preprocessing
+        self.classes = classes if include_top else None
         self.dtype_policy = policy
         self.data_format = layout
         self._channels = image.shape[-1 if layout == "channels_last" else 1]

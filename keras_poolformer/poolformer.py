@@ -1,48 +1,14 @@
-"""The PoolFormers of the paper: one table and a builder for each row."""
+"""The builders of the paper's PoolFormers, one for each row of the table."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import keras
 
 from keras_poolformer.metaformer import MetaFormer
+from keras_poolformer.variants import VARIANTS
 from keras_poolformer.weights import check_weights, load_weights
-
-
-@dataclass(frozen=True)
-class Variant:
-    """What distinguishes one PoolFormer from another.
-
-    Attributes:
-        depths: Blocks of each stage.
-        dims: Channels of each stage.
-        layer_scale_init_value: Initial value of the LayerScale factors.
-        drop_path_rate: Rate of stochastic depth in the paper's training.
-        crop_pct: Share of the resized short side that the evaluation crop keeps.
-        parameters: Number of weights with 1,000 classes.
-        top1: ImageNet-1k top-1 accuracy in per cent that the paper reports.
-    """
-
-    depths: tuple[int, ...]
-    dims: tuple[int, ...]
-    layer_scale_init_value: float
-    drop_path_rate: float
-    crop_pct: float
-    parameters: int
-    top1: float
-
-
-# Tables 1, 2 and 6 of the paper; LayerScale as in the official code.
-_SMALL, _MEDIUM = (64, 128, 320, 512), (96, 192, 384, 768)
-VARIANTS = {
-    "S12": Variant((2, 2, 6, 2), _SMALL, 1e-5, 0.1, 0.9, 11_915_176, 77.2),
-    "S24": Variant((4, 4, 12, 4), _SMALL, 1e-5, 0.1, 0.9, 21_388_968, 80.3),
-    "S36": Variant((6, 6, 18, 6), _SMALL, 1e-6, 0.2, 0.9, 30_862_760, 81.4),
-    "M36": Variant((6, 6, 18, 6), _MEDIUM, 1e-6, 0.3, 0.95, 56_172_520, 82.1),
-    "M48": Variant((8, 8, 24, 8), _MEDIUM, 1e-6, 0.4, 0.95, 73_473_448, 82.5),
-}
 
 
 class Builder(Protocol):
@@ -83,7 +49,7 @@ def _builder(size: str) -> Builder:
         drop_path_rate: float = 0.0,
         **kwargs: Any,
     ) -> keras.Model:
-        weights = check_weights(weights, include_top, classes)
+        source = check_weights(weights, size, include_top, classes)
         # On the output of other layers the model is called like a layer, so that
         # what comes before it is saved with the whole.
         sources = None if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
@@ -105,8 +71,8 @@ def _builder(size: str) -> Builder:
                 **kwargs,
             },
         )
-        if weights is not None:
-            load_weights(model, weights)
+        if source is not None:
+            load_weights(model, source)
         if is_nested:
             return keras.Model(sources, model(input_tensor), name=f"{name}_on_tensor")
         return model
@@ -128,8 +94,12 @@ _DOC = """Builds PoolFormer-{size}, a network of {millions:.1f} million paramete
         include_preprocessing: Whether the model takes RGB pixels in [0, 255] and
             normalises them itself. Otherwise it expects images normalised with
             ImageNet's mean and deviation.
-        weights: `None` for random weights, or the path of a `.weights.h5` or
-            `.keras` file that Keras saved from the same architecture.
+        weights: `None` for random weights; `"imagenet"` or another preset of
+            `keras_poolformer.list_presets()` for published ones, which are downloaded
+            once; or the path of a `.weights.h5` or `.keras` file that Keras saved
+            from the same architecture, or of a PyTorch checkpoint in `.safetensors`,
+            `.pth`, `.pth.tar`, `.pt` or `.bin` of the official code, timm, Hugging Face or
+            OpenMMLab.
         input_tensor: A `keras.Input`, or the output of other layers, to build the
             model on.
         input_shape: Shape of an image without the batch, at least 32 pixels high
@@ -150,7 +120,10 @@ _DOC = """Builds PoolFormer-{size}, a network of {millions:.1f} million paramete
         `input_tensor` is the output of other layers.
 
     Raises:
-        ValueError: if an argument is out of its range; the message names it.
+        ValueError: if an argument is out of its range; the message names it. Also if a
+            file of weights is broken or of another architecture.
+        OSError: if a preset cannot be downloaded.
+        ImportError: if a package that reads or downloads `weights` is not installed.
 
     Reference: [MetaFormer Is Actually What You Need for Vision](
         https://arxiv.org/abs/2111.11418), tables 1 and 2.
@@ -161,3 +134,12 @@ PoolFormerS24 = _builder("S24")
 PoolFormerS36 = _builder("S36")
 PoolFormerM36 = _builder("M36")
 PoolFormerM48 = _builder("M48")
+
+BUILDERS = {
+    "S12": PoolFormerS12,
+    "S24": PoolFormerS24,
+    "S36": PoolFormerS36,
+    "M36": PoolFormerM36,
+    "M48": PoolFormerM48,
+}
+"""The builder of each variant."""

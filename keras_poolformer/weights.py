@@ -6,49 +6,93 @@ from pathlib import Path
 
 import keras
 
-SUFFIXES = (".weights.h5", ".keras")
-IMAGENET_CLASSES = 1000
+from keras_poolformer.checkpoints.download import download
+from keras_poolformer.checkpoints.load import load_checkpoint
+from keras_poolformer.checkpoints.presets import Preset, find_preset
+from keras_poolformer.checkpoints.reading import SUFFIXES as CHECKPOINT_SUFFIXES
+from keras_poolformer.checkpoints.reading import is_checkpoint
+
+KERAS_SUFFIXES = (".weights.h5", ".keras")
 
 
-def check_weights(weights: str | Path | None, include_top: bool, classes: int) -> Path | None:
-    """Returns the file that `weights` names, before time is spent on a model.
+def check_weights(
+    weights: str | Path | None, variant: str, include_top: bool, classes: int
+) -> Path | Preset | None:
+    """Returns what `weights` names, before time is spent on a model or a download.
+
+    Args:
+        weights: What the user gave.
+        variant: The variant that the builder makes, such as `"S12"`.
+        include_top: Whether the model has a classifier.
+        classes: Its number of classes.
 
     Raises:
-        ValueError: if it names neither `None` nor a file that Keras saved.
+        ValueError: if it names nothing that can be loaded.
     """
     if weights is None:
         return None
-    if weights == "imagenet":
-        if include_top and classes != IMAGENET_CLASSES:
-            raise ValueError(
-                "`classes` must be 1000 for `weights='imagenet'` with `include_top=True`, since "
-                f"the published classifier has 1000 classes. Received: classes={classes}. Pass "
-                "`include_top=False` and add a classifier of your own"
-            )
+    preset = find_preset(str(weights), variant)
+    if preset is None:
+        return check_weights_file(weights)
+    if include_top and classes != preset.classes:
         raise ValueError(
-            "`weights='imagenet'` cannot be loaded: this version has no published weights. Pass "
-            "`weights=None` for random weights or the path of a file that Keras saved"
+            f"`classes` must be {preset.classes} for `weights={str(weights)!r}` with "
+            f"`include_top=True`, since the published classifier has {preset.classes} classes. "
+            f"Received: classes={classes}. Pass `include_top=False` and add a classifier of your "
+            "own"
         )
+    return preset
+
+
+def check_weights_file(weights: str | Path) -> Path:
+    """Returns the path of a file of weights that exists.
+
+    Raises:
+        ValueError: if there is none, or its name tells another kind of file.
+    """
     path = Path(weights)
-    if not path.name.endswith(SUFFIXES):
+    if not path.name.endswith(KERAS_SUFFIXES) and not is_checkpoint(path):
         raise ValueError(
-            "`weights` must be None or the path of a .weights.h5 or .keras file. "
-            f"Received: {str(weights)!r}"
+            "`weights` must be None, 'imagenet', a preset of keras_poolformer.list_presets(), or "
+            f"the path of a file that ends in {', '.join(KERAS_SUFFIXES)} (saved by Keras) or "
+            f"{', '.join(CHECKPOINT_SUFFIXES)} (of PyTorch). Received: {str(weights)!r}"
         )
     if not path.is_file():
         raise ValueError(f"`weights` names a file that does not exist. Received: {str(weights)!r}")
     return path
 
 
-def load_weights(model: keras.Model, path: Path) -> None:
-    """Loads a file that Keras saved into `model`.
+def load_weights(model: keras.Model, weights: Path | Preset) -> None:
+    """Loads a file or a preset into `model`; a preset is downloaded if need be.
 
-    The classifier in a file may be left over, since a model without one is made
-    for transfer; nothing else may.
+    A classifier may be left over, since a model without one is made for transfer;
+    nothing else may.
 
     Raises:
-        ValueError: if the file is broken or of another architecture. The model may
-            hold part of it then and should not be used.
+        ValueError: if the file is broken or of another architecture. After a file
+            that Keras saved, the model may hold part of it and should not be used.
+        OSError: if a preset cannot be downloaded.
+        ImportError: if a package that is needed is not installed.
+    """
+    if isinstance(weights, Preset):
+        channels = model.get_layer("stem").kernel.shape[2]
+        if channels != 3:
+            raise ValueError(
+                f"`input_shape` must have 3 channels, red, green and blue, for `weights="
+                f"{weights.name!r}`. Received: {channels} channels"
+            )
+        load_checkpoint(model, download(weights))
+    elif is_checkpoint(weights):
+        load_checkpoint(model, weights)
+    else:
+        load_keras_file(model, weights)
+
+
+def load_keras_file(model: keras.Model, path: Path) -> None:
+    """Loads a `.weights.h5` or `.keras` file, whose classifier may be left over.
+
+    Raises:
+        ValueError: if the file is broken or of another architecture.
     """
     try:
         model.load_weights(path)

@@ -196,13 +196,20 @@ def test_a_backbone_takes_its_weights_from_a_classifier(tmp_path):
     ("arguments", "message"),
     [
         ({"weights": "nowhere.keras"}, "`weights` names a file that does not exist.*nowhere"),
-        ({"weights": "imagenet21k"}, "`weights` must be None or the path.*'imagenet21k'"),
-        ({"weights": "model.h5"}, "`weights` must be None or the path.*'model.h5'"),
+        ({"weights": "imagenet21k"}, "`weights` must be None, 'imagenet', a preset.*'imagenet21k'"),
+        ({"weights": "model.h5"}, r"the path of a file that ends in \.weights\.h5.*'model.h5'"),
         (
             {"weights": "imagenet", "classes": 10},
             "`classes` must be 1000 for `weights='imagenet'`.*classes=10.*include_top=False",
         ),
-        ({"weights": "imagenet"}, "`weights='imagenet'` cannot be loaded"),
+        (
+            {"weights": "poolformer_s24"},
+            "must be a preset of PoolFormerS12: .*'poolformer_s12'.*is one of PoolFormerS24",
+        ),
+        (
+            {"weights": "imagenet", "input_shape": (64, 64, 4)},
+            "`input_shape` must have 3 channels.*'poolformer_s12'.*4 channels",
+        ),
         ({"input_shape": (31, 64, 3)}, "height of at least 32.*height of 31"),
         ({"input_shape": (64, 31, 3)}, "width of at least 32.*width of 31"),
         ({"include_preprocessing": True, "input_shape": (64, 64, 4)}, "3 channels"),

@@ -46,7 +46,7 @@ def convert(
     >>> convert("runs/digits/model.keras", "model.tflite").input
     Tensor(name='image', shape=(1, 8, 8, 1), dtype='float32')
     """
-    from training.files import replacing
+    from keras_poolformer.files import replacing
     from training.startup import backend
 
     target = Path(target)

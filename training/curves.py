@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.files import replacing
+from keras_poolformer.files import replacing
 
 
 def save_curves(

@@ -4,28 +4,66 @@ from pathlib import Path
 
 import keras
 
-from keras_poolformer.weights import check_weights, load_weights
+from keras_poolformer import MetaFormer
+from keras_poolformer.checkpoints.architecture import infer_architecture
+from keras_poolformer.checkpoints.download import download
+from keras_poolformer.checkpoints.layouts import detect_layout
+from keras_poolformer.checkpoints.load import fill
+from keras_poolformer.checkpoints.presets import PRESETS, find_preset
+from keras_poolformer.checkpoints.reading import is_checkpoint, read_checkpoint
+from keras_poolformer.variants import variant_of
+from keras_poolformer.weights import check_weights_file, load_keras_file
 
 
-def load_pretrained(model: keras.Model, path: Path) -> bool:
-    """Copies the weights of a saved model of the same architecture into `model`.
+def load_pretrained(model: keras.Model, weights: str | Path) -> bool:
+    """Copies trained weights of the same architecture into `model`.
 
     Args:
         model: The model to fill.
-        path: A `.keras` file, whose classifier may have another number of classes
-            and is left out then, or a `.weights.h5` file, which must fit as a
-            whole.
+        weights: `"imagenet"` or another preset, which is downloaded once; the path of
+            a PyTorch checkpoint or of a `.keras` file; or of a `.weights.h5` file, which
+            must fit as a whole. From all others a classifier of another number of
+            classes is left out.
 
     Returns:
         Whether the classifier was copied too.
 
     Raises:
-        ValueError: if the file is unreadable or of another architecture.
+        ValueError: if there is no such file or preset, or it is unreadable or of
+            another architecture.
+        OSError: if a preset cannot be downloaded.
     """
-    checked = check_weights(path, include_top=True, classes=model.output_shape[-1])
-    if checked is None or checked.name.endswith(".weights.h5"):
-        load_weights(model, path)
+    if str(weights) == "imagenet" or str(weights) in PRESETS:
+        return _load_checkpoint(model, _preset_file(model, str(weights)))
+    path = check_weights_file(weights)
+    if is_checkpoint(path):
+        return _load_checkpoint(model, path)
+    if path.name.endswith(".weights.h5"):
+        load_keras_file(model, path)
         return True
+    return _load_saved_model(model, path)
+
+
+def _preset_file(model: keras.Model, name: str) -> Path:
+    variant = variant_of(model.depths, model.dims) if isinstance(model, MetaFormer) else None
+    preset = None if variant is None else find_preset(name, variant)
+    if preset is None:
+        raise ValueError(
+            f"`weights` must be a file for the model {model.name!r}, which is none of the "
+            f"published PoolFormers. Received: {name!r}"
+        )
+    return download(preset)
+
+
+def _load_checkpoint(model: keras.Model, path: Path) -> bool:
+    checkpoint = read_checkpoint(path)
+    shapes = {key: tensor.shape for key, tensor in checkpoint.tensors.items()}
+    classes = infer_architecture(detect_layout(shapes), shapes).classes
+    report = fill(model, checkpoint, skip_head=classes != model.output_shape[-1])
+    return not report.kept
+
+
+def _load_saved_model(model: keras.Model, path: Path) -> bool:
     try:
         source = keras.saving.load_model(path, compile=False)
     except Exception as error:

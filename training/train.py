@@ -16,9 +16,9 @@ from typing import Any
 import keras
 
 import keras_poolformer
+from keras_poolformer.files import replacing
 from training.curves import save_curves
 from training.datasets.dataset import Dataset, load_dataset
-from training.files import replacing
 from training.optimizer import adamw, warmup_cosine
 from training.pipeline import evaluation_batches, training_batches
 from training.pretrained import load_pretrained
@@ -31,7 +31,7 @@ def train(
     output: Path,
     *,
     recipe_name: str = "custom",
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     seed: int = 0,
     verbose: int | str = "auto",
 ) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def train(
         dataset: Images to learn from and to be measured on.
         output: The folder to write to; made if it does not exist.
         recipe_name: Name of the recipe, for the summary.
-        weights: File of weights to start from, or `None` for random ones.
+        weights: File or preset of weights to start from, or `None` for random ones.
         seed: Seed of the weights, the order of the images and all other chance.
         verbose: Of Keras's `fit`.
 
@@ -159,7 +159,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, help="images of one step")
     parser.add_argument("--learning-rate", type=float, help="the highest learning rate")
     parser.add_argument("--image-size", type=int, help="height and width in pixels")
-    parser.add_argument("--weights", type=Path, help="a .keras or .weights.h5 file to start from")
+    parser.add_argument(
+        "--weights", help="what to start from: imagenet, a preset, a PyTorch checkpoint, .keras"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of all chance (0)")
     parser.add_argument("--limit", type=int, help="use this many training images, for a quick look")
     parser.add_argument(
@@ -236,7 +238,7 @@ def main(arguments: list[str] | None = None) -> int:
     except FloatingPointError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 

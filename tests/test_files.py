@@ -1,6 +1,6 @@
 import pytest
 
-from training.files import replacing
+from keras_poolformer.files import replacing
 
 
 def test_the_target_appears_when_the_block_ends(tmp_path):

@@ -1,0 +1,1 @@
+"""Checkpoints of the PyTorch projects: reading, writing, and the published ones."""

@@ -1,0 +1,202 @@
+"""The names and shapes that each PyTorch project gives the weights of a PoolFormer.
+
+A weight of a Keras model is known by its path, such as `stage1_block2/mlp/fc1/kernel`.
+A layout turns that path into the project's key. One direction is enough: to read a
+file, the keys of all weights are looked up in it; to write one, they are its names.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from keras_poolformer.checkpoints.errors import CheckpointError, listed
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The names of one project.
+
+    In the templates, `{stage}` and `{block}` count from 0, and `{network}` is the
+    stage's place in the official list `network`, where the strided convolutions
+    stand between the stages.
+
+    Attributes:
+        name: What users call it.
+        templates: The key of each part of the network, without `.weight` or `.bias`.
+        stage_norms: Template of the norms after every stage, which detectors and
+            segmenters have instead of a classifier and a MetaFormer does not; the
+            last one is its `norm`.
+        others: Prefix of all keys of the backbone in a file that also has other
+            parts (a detector's neck and head), or `None`.
+    """
+
+    name: str
+    templates: Mapping[str, str] = field(repr=False)
+    stage_norms: str | None = None
+    others: str | None = None
+
+    def key(self, path: str, stages: int) -> str | None:
+        """Returns the key of the weight at `path`, or `None` if the project has no such weight.
+
+        Args:
+            path: Path of the weight in a MetaFormer.
+            stages: Number of stages of the MetaFormer.
+        """
+        match = _PATH.fullmatch(path)
+        if match is None:
+            return None
+        layer, stage, block, part, leaf = match.group("layer", "stage", "block", "part", "leaf")
+        if layer is None:
+            layer = part if block else "downsample"
+        if layer not in self.templates or leaf not in _LEAVES:
+            return None
+        index = stages - 1 if layer == "norm" else int(stage or 1) - 1
+        key = self.templates[layer].format(
+            stage=index, block=int(block or 1) - 1, network=2 * index, downsample=2 * index - 1
+        )
+        # A LayerScale is a bare parameter, named by its template as a whole.
+        return key if layer.startswith("layer_scale") else f"{key}.{_LEAVES[leaf]}"
+
+    def head_keys(self) -> tuple[str, ...]:
+        """Returns the keys of the classifier."""
+        return (f"{self.templates['head']}.weight", f"{self.templates['head']}.bias")
+
+    def without_counterpart(self, keys: Collection[str], stages: int) -> set[str]:
+        """Returns those of `keys` that belong to a detector or segmenter, not to a MetaFormer."""
+        if self.stage_norms is None:
+            return set()
+        norms = {
+            f"{self.stage_norms.format(network=2 * stage)}.{leaf}"
+            for stage in range(stages - 1)
+            for leaf in ("weight", "bias")
+        }
+        return {
+            key
+            for key in keys
+            if key in norms or (self.others is not None and not key.startswith(self.others))
+        }
+
+
+_PATH = re.compile(
+    r"(?:(?P<layer>stem|norm|head)"
+    r"|stage(?P<stage>[1-9]\d*)_(?:downsample|block(?P<block>[1-9]\d*)/(?P<part>[\w/]+)))"
+    r"/(?P<leaf>\w+)"
+)
+_LEAVES = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
+
+_OFFICIAL = {
+    "stem": "patch_embed.proj",
+    "downsample": "network.{downsample}.proj",
+    "norm1": "network.{network}.{block}.norm1",
+    "norm2": "network.{network}.{block}.norm2",
+    "mlp/fc1": "network.{network}.{block}.mlp.fc1",
+    "mlp/fc2": "network.{network}.{block}.mlp.fc2",
+    "layer_scale1": "network.{network}.{block}.layer_scale_1",
+    "layer_scale2": "network.{network}.{block}.layer_scale_2",
+}
+_TIMM = {
+    "stem": "stem.conv",
+    "downsample": "stages.{stage}.downsample.conv",
+    "norm1": "stages.{stage}.blocks.{block}.norm1",
+    "norm2": "stages.{stage}.blocks.{block}.norm2",
+    "mlp/fc1": "stages.{stage}.blocks.{block}.mlp.fc1",
+    "mlp/fc2": "stages.{stage}.blocks.{block}.mlp.fc2",
+    "layer_scale1": "stages.{stage}.blocks.{block}.layer_scale1.scale",
+    "layer_scale2": "stages.{stage}.blocks.{block}.layer_scale2.scale",
+    "norm": "head.norm",
+    "head": "head.fc",
+}
+_HUGGINGFACE = {
+    "stem": "poolformer.encoder.patch_embeddings.0.projection",
+    "downsample": "poolformer.encoder.patch_embeddings.{stage}.projection",
+    "norm1": "poolformer.encoder.block.{stage}.{block}.before_norm",
+    "norm2": "poolformer.encoder.block.{stage}.{block}.after_norm",
+    "mlp/fc1": "poolformer.encoder.block.{stage}.{block}.output.conv1",
+    "mlp/fc2": "poolformer.encoder.block.{stage}.{block}.output.conv2",
+    "layer_scale1": "poolformer.encoder.block.{stage}.{block}.layer_scale_1",
+    "layer_scale2": "poolformer.encoder.block.{stage}.{block}.layer_scale_2",
+    "norm": "norm",
+    "head": "classifier",
+}
+_BACKBONE = {part: f"backbone.{template}" for part, template in _OFFICIAL.items()}
+_LAST_NORM = "norm{network}"
+_MMHEAD = {"norm": f"backbone.{_LAST_NORM}", "head": "head.fc"}
+
+LAYOUTS = {
+    layout.name: layout
+    for layout in (
+        Layout("official", {**_OFFICIAL, "norm": "norm", "head": "head"}),
+        Layout("timm", _TIMM),
+        Layout("huggingface", _HUGGINGFACE),
+        Layout("openmmlab", {**_BACKBONE, **_MMHEAD}),
+    )
+}
+"""The layouts that can be read and written, by name."""
+
+DENSE_LAYOUTS = {
+    layout.name: layout
+    for layout in (
+        Layout(
+            "official, dense",
+            {**_OFFICIAL, "norm": _LAST_NORM, "head": "head"},
+            stage_norms=_LAST_NORM,
+        ),
+        Layout(
+            "openmmlab, dense",
+            {**_BACKBONE, **_MMHEAD},
+            stage_norms=f"backbone.{_LAST_NORM}",
+            others="backbone.",
+        ),
+    )
+}
+"""The layouts of detectors and segmenters, which can be read."""
+
+
+def detect_layout(keys: Collection[str]) -> Layout:
+    """Returns the layout that has these keys.
+
+    Raises:
+        CheckpointError: if none has.
+    """
+    # A norm after the first stage is what only dense prediction has, so those come first.
+    for layout in (*DENSE_LAYOUTS.values(), *LAYOUTS.values()):
+        marks = {f"{layout.templates['stem']}.weight"}
+        if layout.stage_norms is not None:
+            marks.add(f"{layout.stage_norms.format(network=0)}.weight")
+        if marks <= set(keys):
+            return layout
+    names = ", ".join(repr(f"{layout.templates['stem']}.weight") for layout in LAYOUTS.values())
+    raise CheckpointError(
+        "The file is no PoolFormer checkpoint in a known layout (official, timm, huggingface, "
+        f"openmmlab): it has none of the keys {names}. "
+        + (f"Its keys: {listed(sorted(keys))}" if keys else "It has no tensors")
+    )
+
+
+def shape_in_file(path: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the shape that PyTorch gives the weight at `path`, whose Keras shape is `shape`."""
+    if not path.endswith("kernel"):
+        return shape
+    if len(shape) == 4:
+        return (shape[3], shape[2], shape[0], shape[1])
+    # The MLPs are 1x1 convolutions there.
+    return (shape[1], shape[0], 1, 1) if "/mlp/" in path else (shape[1], shape[0])
+
+
+def to_keras(path: str, value: np.ndarray) -> np.ndarray:
+    """Turns a weight of a file, whose shape is checked, into the Keras weight at `path`."""
+    if not path.endswith("kernel"):
+        return value
+    if "/mlp/" in path:
+        value = value[:, :, 0, 0]
+    return value.T if value.ndim == 2 else value.transpose(2, 3, 1, 0)
+
+
+def to_pytorch(path: str, value: np.ndarray) -> np.ndarray:
+    """Turns the Keras weight at `path` into a contiguous array for a file."""
+    shape = shape_in_file(path, value.shape)
+    if path.endswith("kernel"):
+        value = value.T if value.ndim == 2 else value.transpose(3, 2, 0, 1)
+    return np.ascontiguousarray(value).reshape(shape)

@@ -1,0 +1,60 @@
+"""Writing a Keras model as a PyTorch checkpoint."""
+
+from pathlib import Path
+
+import keras
+
+from keras_poolformer.checkpoints.layouts import LAYOUTS, to_pytorch
+from keras_poolformer.checkpoints.load import keys_of_weights
+from keras_poolformer.checkpoints.pytorch_file import write_pytorch
+from keras_poolformer.checkpoints.reading import PYTORCH_SUFFIXES, SUFFIXES, is_checkpoint
+from keras_poolformer.checkpoints.safetensors_file import write_safetensors
+from keras_poolformer.files import replacing
+
+
+def save_checkpoint(model: keras.Model, path: str | Path, layout: str = "official") -> None:
+    """Writes the weights of a PoolFormer so that a PyTorch project loads them.
+
+    The file fits the project's own model of the same architecture with
+    `load_state_dict(..., strict=True)`. It takes its place when it is complete; an
+    older file stays as it was if that fails.
+
+    Args:
+        model: A `keras_poolformer.MetaFormer` with the parts of a PoolFormer.
+        path: The file: `.safetensors`, or `.pth`, `.pth.tar`, `.pt` or `.bin`, for which
+            PyTorch is needed.
+        layout: Whose names the weights get: `"official"`, `"timm"`, `"huggingface"` or
+            `"openmmlab"` (in a `.pth` file under the entry `state_dict`, as OpenMMLab
+            has it). timm's classifier normalises after the spatial mean: there the
+            same weights give slightly other logits, and the same stage maps.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+        CheckpointError: if the model has a weight that no PoolFormer has, such as
+            that of another token mixer.
+        OSError: if the file cannot be written.
+        ImportError: if the package that writes it is not installed.
+
+    Example:
+    >>> keras_poolformer.save_checkpoint(model, "pets.safetensors", layout="huggingface")
+    """
+    path = Path(path)
+    if layout not in LAYOUTS:
+        raise ValueError(f"`layout` must be one of {list(LAYOUTS)}. Received: {layout!r}")
+    if not is_checkpoint(path):
+        raise ValueError(
+            f"`path` must end in one of {', '.join(SUFFIXES)}. Received: {str(path)!r}"
+        )
+    if not path.parent.is_dir():
+        raise ValueError(f"`path` must be in a folder that exists. Received: {str(path)!r}")
+    weights = {weight.path: weight for weight in model.weights}
+    keys = keys_of_weights(weights, LAYOUTS[layout])
+    tensors = {
+        key: to_pytorch(name, keras.ops.convert_to_numpy(weights[name]))
+        for name, key in keys.items()
+    }
+    with replacing(path) as temporary:
+        if path.name.lower().endswith(PYTORCH_SUFFIXES):
+            write_pytorch(tensors, temporary, "state_dict" if layout == "openmmlab" else "")
+        else:
+            write_safetensors(tensors, temporary)

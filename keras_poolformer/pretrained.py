@@ -1,0 +1,81 @@
+"""A model with its weights, whatever file or name they come from."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_poolformer.checkpoints.architecture import infer_architecture
+from keras_poolformer.checkpoints.layouts import detect_layout
+from keras_poolformer.checkpoints.load import fill
+from keras_poolformer.checkpoints.presets import PRESETS
+from keras_poolformer.checkpoints.reading import SUFFIXES, is_checkpoint, read_checkpoint
+from keras_poolformer.checkpoints.tensors import Checkpoint
+from keras_poolformer.metaformer import MetaFormer
+from keras_poolformer.poolformer import BUILDERS
+
+
+def load_model(source: str | Path, **kwargs: Any) -> keras.Model:
+    """Returns a model with its weights.
+
+    The architecture of a PyTorch checkpoint is read off its tensors.
+
+    Args:
+        source: A preset of `keras_poolformer.list_presets()`, which is downloaded once;
+            the path of a PyTorch checkpoint of a PoolFormer; or the path of a `.keras`
+            file.
+        **kwargs: Arguments for the model, such as `input_shape`,
+            `include_preprocessing` or `classifier_activation`; not with a `.keras` file,
+            which has all of its own.
+
+    Raises:
+        ValueError: if the file is broken or of something else.
+        OSError: if a preset cannot be downloaded.
+        ImportError: if a package that is needed is not installed.
+
+    Example:
+    >>> model = keras_poolformer.load_model("poolformer_s12.pth.tar")
+    """
+    if str(source) in PRESETS:
+        preset = PRESETS[str(source)]
+        return BUILDERS[preset.variant](weights=preset.name, **kwargs)
+    path = Path(source)
+    if not is_checkpoint(path) and path.suffix != ".keras":
+        raise ValueError(
+            f"`source` must be a preset, one of {', '.join(PRESETS)}, or the path of a file that "
+            f"ends in .keras or {', '.join(SUFFIXES)}. Received: {str(source)!r}"
+        )
+    if not path.is_file():
+        raise ValueError(f"`source` names a file that does not exist. Received: {str(source)!r}")
+    if path.suffix != ".keras":
+        checkpoint = read_checkpoint(path)
+        model = build_for(checkpoint, **kwargs)
+        fill(model, checkpoint)
+        return model
+    if kwargs:
+        raise ValueError(
+            f"`source` must be a preset or a PyTorch checkpoint to go with {sorted(kwargs)}: a "
+            f".keras file holds the model's own arguments. Received: {str(source)!r}"
+        )
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:
+        raise ValueError(
+            "`source` must be a file that Keras saved, with layers that this library or Keras "
+            f"has. Received: {str(source)!r}. Keras says: {error}"
+        ) from error
+
+
+def build_for(checkpoint: Checkpoint, **arguments: Any) -> MetaFormer:
+    """Returns a MetaFormer of a checkpoint's architecture, with random weights.
+
+    Raises:
+        CheckpointError: if the checkpoint is none of a PoolFormer.
+    """
+    layout = detect_layout(checkpoint.tensors.keys())
+    shapes = {key: tensor.shape for key, tensor in checkpoint.tensors.items()}
+    architecture = infer_architecture(layout, shapes)
+    if architecture.channels != 3 and "input_shape" not in arguments:
+        size = 224 if architecture.classes is not None else None
+        arguments["input_shape"] = (size, size, architecture.channels)
+    return MetaFormer(**{**architecture.arguments(), **arguments})
