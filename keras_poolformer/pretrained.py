@@ -72,7 +72,7 @@ def build_for(checkpoint: Checkpoint, **arguments: Any) -> MetaFormer:
     Raises:
         CheckpointError: if the checkpoint is none of a PoolFormer.
     """
-    layout = detect_layout(checkpoint.tensors.keys())
+    layout = detect_layout(checkpoint)
     shapes = {key: tensor.shape for key, tensor in checkpoint.tensors.items()}
     architecture = infer_architecture(layout, shapes)
     if architecture.channels != 3 and "input_shape" not in arguments:

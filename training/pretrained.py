@@ -58,7 +58,7 @@ def _preset_file(model: keras.Model, name: str) -> Path:
 def _load_checkpoint(model: keras.Model, path: Path) -> bool:
     checkpoint = read_checkpoint(path)
     shapes = {key: tensor.shape for key, tensor in checkpoint.tensors.items()}
-    classes = infer_architecture(detect_layout(shapes), shapes).classes
+    classes = infer_architecture(detect_layout(checkpoint), shapes).classes
     report = fill(model, checkpoint, skip_head=classes != model.output_shape[-1])
     return not report.kept
 

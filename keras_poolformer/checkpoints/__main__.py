@@ -94,7 +94,7 @@ def convert(source: str, target: Path, layout: str | None, use_ema: bool) -> int
 def _layout(checkpoint: "Checkpoint") -> str:
     from keras_poolformer.checkpoints.layouts import detect_layout
 
-    return detect_layout(checkpoint.tensors.keys()).name
+    return detect_layout(checkpoint).name
 
 
 def _summary(path: Path, model: "keras.Model", layout: str, dtypes: list[str]) -> str:

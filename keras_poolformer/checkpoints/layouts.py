@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from keras_poolformer.checkpoints.errors import CheckpointError, listed
+from keras_poolformer.checkpoints.tensors import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -154,24 +155,25 @@ DENSE_LAYOUTS = {
 """The layouts of detectors and segmenters, which can be read."""
 
 
-def detect_layout(keys: Collection[str]) -> Layout:
-    """Returns the layout that has these keys.
+def detect_layout(checkpoint: Checkpoint) -> Layout:
+    """Returns the layout of a checkpoint.
 
     Raises:
-        CheckpointError: if none has.
+        CheckpointError: if it is none of those that are known.
     """
+    keys = checkpoint.tensors.keys()
     # A norm after the first stage is what only dense prediction has, so those come first.
     for layout in (*DENSE_LAYOUTS.values(), *LAYOUTS.values()):
         marks = {f"{layout.templates['stem']}.weight"}
         if layout.stage_norms is not None:
             marks.add(f"{layout.stage_norms.format(network=0)}.weight")
-        if marks <= set(keys):
+        if marks <= keys:
             return layout
     names = ", ".join(repr(f"{layout.templates['stem']}.weight") for layout in LAYOUTS.values())
     raise CheckpointError(
         "The file is no PoolFormer checkpoint in a known layout (official, timm, huggingface, "
-        f"openmmlab): it has none of the keys {names}. "
-        + (f"Its keys: {listed(sorted(keys))}" if keys else "It has no tensors")
+        f"openmmlab): it has none of the keys {names}. Received: {str(checkpoint.path)!r}, with "
+        + (f"the keys {listed(sorted(keys))}" if keys else "no tensors")
     )
 
 

@@ -122,7 +122,7 @@ def match_weights(model: keras.Model, checkpoint: Checkpoint, skip_head: bool = 
     Raises:
         CheckpointError: if a tensor has no place, or a weight no tensor.
     """
-    layout = detect_layout(checkpoint.tensors.keys())
+    layout = detect_layout(checkpoint)
     weights = {weight.path: weight for weight in model.weights}
     keys = keys_of_weights(weights, layout)
     kept = tuple(path for path in keys if skip_head and path.startswith("head/"))

@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 
 from keras_poolformer.checkpoints.errors import CheckpointError
+from keras_poolformer.checkpoints.pickle_depth import pickle_depth
 from keras_poolformer.checkpoints.tensors import FLOATS, StoredTensor
 from keras_poolformer.optional import optional_import
 
 # Where training programs put the averaged weights, and the others.
 EMA_ENTRIES = ("state_dict_ema", "model_ema", "ema_state_dict")
 ENTRIES = ("state_dict", "model", "model_state_dict")
+
+DEEPEST = 5000
+"""Nesting that is still read. That of a training's file is below 100."""
 
 
 def read_pytorch(path: Path, use_ema: bool) -> tuple[dict[str, StoredTensor], str]:
@@ -58,7 +62,7 @@ def _inside(entry: list[str]) -> str:
 
 def _load(path: Path) -> Any:
     torch = optional_import("torch", f"to read {path.suffix} files", "torch")
-    _check_archive(path)
+    _check(path)
     try:
         # What timm's training puts beside the weights: an object that only holds values.
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
@@ -75,25 +79,59 @@ def _load(path: Path) -> Any:
                 "alone, in PyTorch: torch.save(model.state_dict(), path)"
             ) from None
         said = said.rpartition("WeightsUnpickler error:")[2].partition("In PyTorch 2.6")[0].strip()
-        raise CheckpointError(
-            "The file is broken, or none that torch.save wrote of a state_dict. Received: "
-            f"{str(path)!r}. torch says: {type(error).__name__}: {said.partition(chr(10))[0][:200]}"
-        ) from None
+        reason = f"torch says: {type(error).__name__}: {said.partition(chr(10))[0][:200]}"
+        raise _broken(path, reason) from None
 
 
-def _check_archive(path: Path) -> None:
-    """Refuses an archive that unpacks to more than its own size; torch never compresses."""
+def _check(path: Path) -> None:
+    """Refuses what would fill the memory or crash the interpreter.
+
+    Raises:
+        CheckpointError: for an archive that unpacks to more than its own size, since
+            torch never compresses, and for objects nested so deep that Python's own
+            functions overflow the stack.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(item.file_size for item in archive.infolist())
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OverflowError):
-        return  # the older format, or broken, which torch finds out
-    size = path.stat().st_size
-    if unpacked > size:
+            size = path.stat().st_size
+            if unpacked > size:
+                raise CheckpointError(
+                    f"The file is refused: it has {size} bytes and would unpack to {unpacked}, "
+                    f"which no file of torch.save does. Received: {str(path)!r}"
+                )
+            pickles = [item for item in archive.infolist() if item.filename.endswith("data.pkl")]
+            depth = max(pickle_depth(archive.open(item)) for item in pickles)
+    except zipfile.BadZipFile:
+        depth = _depth_of_older_format(path)
+    except CheckpointError:
+        raise
+    except Exception as error:  # an archive can be broken in many ways
+        raise _broken(path, f"{type(error).__name__}: {str(error)[:200]}") from None
+    if depth > DEEPEST:
         raise CheckpointError(
-            f"The file is refused: it has {size} bytes and would unpack to {unpacked}, which no "
-            f"file of torch.save does. Received: {str(path)!r}"
+            f"The file is refused: its objects are nested {depth} deep, which no state_dict is. "
+            f"Received: {str(path)!r}"
         )
+
+
+def _depth_of_older_format(path: Path) -> int:
+    """The older format is a row of pickles, the fourth of which has the tensors."""
+    depth = 0
+    with path.open("rb") as file:
+        for _ in range(4):
+            try:
+                depth = max(depth, pickle_depth(file))
+            except Exception:  # torch reads no further either, and says why
+                break
+    return depth
+
+
+def _broken(path: Path, reason: str) -> CheckpointError:
+    return CheckpointError(
+        "The file is broken, or none that torch.save wrote of a state_dict. Received: "
+        f"{str(path)!r}. {reason}"
+    )
 
 
 def _tensors(content: Mapping[Any, Any], path: Path, entry: list[str]) -> dict[str, StoredTensor]:
