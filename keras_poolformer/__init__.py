@@ -5,6 +5,8 @@ from keras_poolformer.checkpoints.errors import CheckpointError, DownloadError
 from keras_poolformer.checkpoints.load import LoadReport, load_checkpoint
 from keras_poolformer.checkpoints.presets import Preset, list_presets
 from keras_poolformer.checkpoints.save import save_checkpoint
+from keras_poolformer.class_names import Prediction, decode_predictions, imagenet_classes
+from keras_poolformer.image_file import ImageError, read_image
 from keras_poolformer.metaformer import MetaFormer
 from keras_poolformer.poolformer import (
     PoolFormerM36,
@@ -13,12 +15,17 @@ from keras_poolformer.poolformer import (
     PoolFormerS24,
     PoolFormerS36,
 )
+from keras_poolformer.prediction import predict
+from keras_poolformer.preprocessing import preprocess_input
 from keras_poolformer.pretrained import load_model
+from keras_poolformer.transform import EvaluationTransform, evaluation_transform
 from keras_poolformer.version import __version__
 
 __all__ = [
     "CheckpointError",
     "DownloadError",
+    "EvaluationTransform",
+    "ImageError",
     "LoadReport",
     "MetaFormer",
     "PoolFormerM36",
@@ -26,11 +33,18 @@ __all__ = [
     "PoolFormerS12",
     "PoolFormerS24",
     "PoolFormerS36",
+    "Prediction",
     "Preset",
     "__version__",
+    "decode_predictions",
+    "evaluation_transform",
+    "imagenet_classes",
     "layers",
     "list_presets",
     "load_checkpoint",
     "load_model",
+    "predict",
+    "preprocess_input",
+    "read_image",
     "save_checkpoint",
 ]

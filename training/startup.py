@@ -1,5 +1,6 @@
 """The start of Keras and of TensorFlow, without their messages."""
 
+import importlib.util
 import os
 
 
@@ -7,13 +8,16 @@ def start() -> None:
     """Imports Keras, and TensorFlow, whose `tf.data` reads the images on every backend.
 
     Unless TensorFlow is also Keras's backend it must not see the GPU, of which it
-    would take all memory.
+    would take all memory. Evaluation of folders needs no TensorFlow.
     """
     from training.quiet import quiet
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with quiet():
         import keras
+
+        if importlib.util.find_spec("tensorflow") is None:
+            return
         import tensorflow as tf
 
         if keras.config.backend() != "tensorflow":

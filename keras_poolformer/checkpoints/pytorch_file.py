@@ -154,9 +154,10 @@ def _stored(tensor: Any) -> StoredTensor:
     dtype = str(tensor.dtype).removeprefix("torch.")
     if not _is_plain(tensor):
         dtype = f"sparse or otherwise unusual {dtype}"
+    held = [tensor]
 
     def read() -> np.ndarray:
-        value = tensor.detach()
+        value = held.pop().detach()
         # numpy has no bfloat16 of its own; in float32 the values are the same.
         return (value.float() if dtype == "bfloat16" else value).numpy()
 

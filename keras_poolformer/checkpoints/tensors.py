@@ -17,7 +17,8 @@ class StoredTensor:
     Attributes:
         shape: Its shape, as PyTorch has it.
         dtype: Its type, such as `"float32"`.
-        read: Returns its values; the only thing that takes memory or time.
+        read: Returns its values. To be called once: what was in memory is let go then,
+            so that a large model and its file do not stand there side by side.
     """
 
     shape: tuple[int, ...]

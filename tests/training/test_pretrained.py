@@ -2,6 +2,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_poolformer import PoolFormerS12, save_checkpoint
+from training import pretrained
 from training.pretrained import load_pretrained
 from training.recipe import find_recipe
 
@@ -57,3 +59,37 @@ def test_unreadable_file(tmp_path):
 def test_missing_file(tmp_path):
     with pytest.raises(ValueError, match=r"`weights`.*does not exist"):
         load_pretrained(build(), tmp_path / "missing.keras")
+
+
+SMALL = {"depths": [1, 1], "dims": [8, 12], "input_shape": (32, 32, 3)}
+
+
+@pytest.mark.parametrize("classes", [10, 4])
+def test_a_pytorch_checkpoint(classes, tmp_path):
+    source, model = PoolFormerS12(**SMALL, classes=10), PoolFormerS12(**SMALL, classes=classes)
+    before = values(model)
+    save_checkpoint(source, tmp_path / "source.safetensors", "timm")
+    assert load_pretrained(model, tmp_path / "source.safetensors") is (classes == 10)
+    for name, value in values(source).items():
+        kept = classes == 4 and name.startswith("head/")
+        np.testing.assert_array_equal(values(model)[name], before[name] if kept else value)
+
+
+@pytest.mark.parametrize("name", ["imagenet", "poolformer_s12"])
+def test_a_preset(name, tmp_path, monkeypatch):
+    def download(preset):
+        assert preset.name == "poolformer_s12"
+        return tmp_path / "source.safetensors"
+
+    source, model = PoolFormerS12(), PoolFormerS12(classes=4)
+    save_checkpoint(source, tmp_path / "source.safetensors", "huggingface")
+    monkeypatch.setattr(pretrained, "download", download)
+    assert load_pretrained(model, name) is False
+    np.testing.assert_array_equal(values(model)["stem/kernel"], values(source)["stem/kernel"])
+
+
+def test_a_preset_of_another_architecture():
+    with pytest.raises(ValueError, match="`weights` must be a file for the model 'poolformer_digi"):
+        load_pretrained(build(), "imagenet")
+    with pytest.raises(ValueError, match="`weights` must be a preset of PoolFormerS12"):
+        load_pretrained(PoolFormerS12(), "poolformer_m36")

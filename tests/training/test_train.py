@@ -81,7 +81,7 @@ def test_command_line_overrides_the_recipe(tmp_path, image_folder, monkeypatch):
     assert images[2] == Path("runs/images")
     expected = {"epochs": 7, "batch_size": 5, "learning_rate": 0.5, "image_size": 48}
     assert changed[0] == dataclasses.replace(find_recipe("images"), **expected)
-    assert changed[3] == {"recipe_name": "images", "weights": Path("w.keras"), "seed": 9}
+    assert changed[3] == {"recipe_name": "images", "weights": "w.keras", "seed": 9}
     assert digits[0] == find_recipe("digits")
     assert digits[1].class_names == tuple("0123456789")
 
