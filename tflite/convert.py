@@ -46,8 +46,10 @@ def convert(
     >>> convert("runs/digits/model.keras", "model.tflite").input
     Tensor(name='image', shape=(1, 8, 8, 1), dtype='float32')
     """
+    from training.startup import backend, start
+
+    start()  # Keras comes with what is imported next, and TensorFlow talks at its start
     from keras_poolformer.files import replacing
-    from training.startup import backend
 
     target = Path(target)
     if target.suffix != ".tflite" or not target.parent.is_dir():
