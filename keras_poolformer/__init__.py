@@ -1,6 +1,6 @@
 """PoolFormer and the MetaFormer architecture for Keras 3, on TensorFlow, JAX and PyTorch."""
 
-from keras_poolformer import layers
+from keras_poolformer import inference, layers
 from keras_poolformer.checkpoints.errors import CheckpointError, DownloadError
 from keras_poolformer.checkpoints.load import LoadReport, load_checkpoint
 from keras_poolformer.checkpoints.presets import Preset, list_presets
@@ -39,6 +39,7 @@ __all__ = [
     "decode_predictions",
     "evaluation_transform",
     "imagenet_classes",
+    "inference",
     "layers",
     "list_presets",
     "load_checkpoint",

@@ -14,7 +14,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 # What must run on a page that explains the code by code. A page that is not named
 # here may have commands for the shell only.
-MINIMUM_BLOCKS = {"pooling.md": 18, "architecture.md": 20, "checkpoints.md": 5}
+MINIMUM_BLOCKS = {"pooling.md": 18, "architecture.md": 20, "checkpoints.md": 5, "fusion.md": 12}
 
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 IMAGE_OR_LINK = re.compile(r"!?\[[^\]]*\]\(\s*(?P<target>[^)\s]+)[^)]*\)", re.DOTALL)

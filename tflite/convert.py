@@ -1,9 +1,11 @@
-"""Converts a saved Keras model to a .tflite file.
+"""Converts a trained model to a .tflite file for phones, and checks it.
 
 python -m tflite.convert runs/digits/model.keras -o runs/digits/model.tflite
+python -m tflite.convert pets.keras -o pets.tflite --input uint8 --quantize dynamic-int8
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -12,209 +14,258 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tflite.interpreter import LiteRTModel
+from tflite.export import INPUTS, OUTPUTS
+from tflite.quantize import MODES, REFUSED
 
 
 def convert(
     model: Any,
     target: str | Path,
     *,
-    batch: int = 1,
+    quantize: str = "float32",
+    input: str = "float32",  # noqa: A002  (the user's word for it)
+    output: str | None = None,
+    batch: int | None = 1,
     image_size: Sequence[int] | None = None,
-) -> LiteRTModel:
-    """Converts a model of this library, or any Keras image classifier, to a .tflite file.
+    calibrate: str | Path | None = None,
+    images: int = 100,
+    labels: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Converts a model of this library to a .tflite file.
 
-    The converter is TensorFlow's. Under another backend the work is done in a
-    process of its own, which reads the model from a file.
+    The model is fused for inference (`keras_poolformer.inference.fuse`), converted by
+    TensorFlow with its MLPs as 1x1 convolutions, quantised, and compared with the
+    Keras model on real photographs. A file that fails is not delivered. Under another
+    backend than TensorFlow the work is done in a process of its own.
 
     Args:
-        model: A Keras model, or the path of a .keras file.
+        model: A `MetaFormer`, a model that holds one, or what
+            `keras_poolformer.load_model` takes: a .keras file, a PyTorch checkpoint or
+            a preset.
         target: The .tflite file to write, in a folder that exists. An older one is
-            replaced when the new one is complete.
-        batch: Images that the file takes at once; its shapes are static.
-        image_size: (height, width) of its images. Needed, and allowed, only if the
-            model leaves them open.
+            replaced when the new one has passed.
+        quantize: A mode in `tflite.quantize.MODES`.
+        input: `"float32"` for what the Keras model takes, `"uint8"` for RGB pixels, with
+            the normalisation in the file.
+        output: `"probabilities"` or `"logits"`, by default what the model gives.
+        batch: Images that the file takes at once; `None` for any number, which
+            delegates run more slowly.
+        image_size: (height, width) of its images. Needed only if the model leaves
+            them open.
+        calibrate: Folder of images like those the model will see. Needed for the
+            modes that measure ranges; the comparison uses it too. Otherwise two
+            photographs that come with scikit-learn are compared.
+        images: How many of them are used to measure ranges.
+        labels: Names of the classes, kept in the file. By default those in the
+            `summary.json` of a training beside a .keras file, or ImageNet's for 1,000
+            classes.
 
     Returns:
-        The file, loaded by LiteRT.
+        What was measured: the content of the report.
 
     Raises:
-        ValueError: if an argument cannot be right, or the model cannot be
-            converted.
+        ValueError: if an argument cannot be right, the model cannot be converted,
+            or the file fails a check.
+        OSError: if the file cannot be written.
 
     Example:
-    >>> convert("runs/digits/model.keras", "model.tflite").input
-    Tensor(name='image', shape=(1, 8, 8, 1), dtype='float32')
+    >>> convert("runs/digits/model.keras", "model.tflite")["sqnr_db"]
+    121.4
     """
     from training.startup import backend, start
 
     start()  # Keras comes with what is imported next, and TensorFlow talks at its start
-    from keras_poolformer.files import replacing
-
     target = Path(target)
     if target.suffix != ".tflite" or not target.parent.is_dir():
         raise ValueError(
             "`target` must be the path of a .tflite file in a folder that exists. "
             f"Received: {str(target)!r}"
         )
-    if batch < 1:
-        raise ValueError(f"`batch` must be a positive number of images. Received: {batch}")
-    if isinstance(model, str | Path):
-        check_path(Path(model))
+    _check(quantize, input, output, batch, images, calibrate)
+    options: dict[str, Any] = {
+        "quantize": quantize,
+        "input": input,
+        "output": output,
+        "batch": batch,
+        "image_size": None if image_size is None else list(image_size),
+        "calibrate": None if calibrate is None else str(calibrate),
+        "images": images,
+        "labels": _labels(model) if labels is None else list(labels),
+    }
     if backend() == "tensorflow":
-        loaded = load_model(Path(model)) if isinstance(model, str | Path) else model
-        shape = static_shape(loaded.input_shape, batch, image_size)
-        with replacing(target) as path:
-            _export(loaded, shape, path)
-    elif isinstance(model, str | Path):
-        _convert_in_tensorflow(Path(model), target, batch, image_size)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            saved = Path(folder) / "model.keras"
-            model.save(saved, include_optimizer=False)
-            _convert_in_tensorflow(saved, target, batch, image_size)
-    return LiteRTModel(target)
+        from tflite.build import build
+
+        return build(_load(model), target, **options)
+    with tempfile.TemporaryDirectory() as folder:
+        # Only the weights matter, so a checkpoint or a preset is read here, once.
+        saved = Path(folder) / "model.keras"
+        if isinstance(model, str | Path) and Path(model).suffix == ".keras":
+            saved = _existing(Path(model))
+        else:
+            _load(model).save(saved, include_optimizer=False)
+        return _in_tensorflow(saved, target.resolve(), options, Path(folder))
 
 
-def check_path(path: Path) -> None:
-    """Checks that there is a .keras file.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    if path.suffix != ".keras" or not path.is_file():
-        raise ValueError(f"`model` must be the path of a .keras file. Received: {str(path)!r}")
-
-
-def load_model(path: Path) -> Any:
-    """Reads a .keras file.
-
-    Raises:
-        ValueError: if it cannot be read.
-    """
-    import keras
-
-    import keras_poolformer  # noqa: F401  (its layers must be known to Keras)
-
-    check_path(path)
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except Exception as error:
-        raise ValueError(
-            "`model` must be a file that Keras saved, with layers that this library or Keras "
-            f"has. Received: {str(path)!r}. Keras says: {error}"
-        ) from error
-
-
-def static_shape(input_shape: Any, batch: int, image_size: Sequence[int] | None) -> tuple[int, ...]:
-    """Returns the shape of a batch of images without an open dimension.
-
-    It works in both data formats: only height and width can be open.
-
-    Raises:
-        ValueError: if the model does not take one batch of images, or if
-            `image_size` is missing or does not fit.
-    """
-    if not isinstance(input_shape, tuple) or len(input_shape) != 4:
-        raise ValueError(
-            "`model` must take one batch of images, a tensor of rank 4. "
-            f"Received: a model with input_shape={input_shape}"
-        )
-    opened = [axis for axis in (1, 2, 3) if input_shape[axis] is None]
-    if not opened:
-        if image_size is not None:
-            raise ValueError(
-                "`image_size` must be left out for a model with a fixed image size. Received: "
-                f"image_size={tuple(image_size)} for input_shape={input_shape}"
-            )
-        return (batch, *input_shape[1:])
-    if len(opened) != 2 or opened == [1, 3]:
-        raise ValueError(
-            "`model` must have both height and width fixed, or both open. "
-            f"Received: a model with input_shape={input_shape}"
-        )
-    if image_size is None or len(image_size) != 2 or min(image_size) < 1:
-        raise ValueError(
-            "`image_size` must be (height, width) for a model that leaves them open. Received: "
-            f"image_size={image_size} for input_shape={input_shape}"
-        )
-    shape = [batch, *input_shape[1:]]
-    for axis, size in zip(opened, image_size, strict=True):
-        shape[axis] = size
-    return tuple(shape)
-
-
-def _export(model: Any, shape: tuple[int, ...], path: Path) -> None:
-    import keras
-
-    from training.quiet import quiet
-
-    # Without a signature Keras exports an open batch, which delegates refuse.
-    signature = [keras.InputSpec(shape=shape, dtype="float32", name="image")]
-    try:
-        with quiet():
-            model.export(path, format="litert", input_signature=signature, verbose=False)
-        LiteRTModel(path)  # nothing takes the target's place that LiteRT cannot load
-    except Exception as error:
-        reason = str(error)[:800]  # what follows is a dump of the whole graph
-        raise ValueError(
-            f"`model` cannot be converted. Received: {model.name!r} with an input of {shape}. "
-            f"The reason: {reason}"
-        ) from error
-
-
-def _convert_in_tensorflow(
-    model: Path, target: Path, batch: int, image_size: Sequence[int] | None
+def _check(
+    quantize: str,
+    input: str,  # noqa: A002
+    output: str | None,
+    batch: int | None,
+    images: int,
+    calibrate: str | Path | None,
 ) -> None:
-    command = [sys.executable, "-m", "tflite.convert", str(model), "-o", str(target)]
-    command += ["--batch", str(batch)]
-    if image_size is not None:
-        command += ["--image-size", *(str(size) for size in image_size)]
+    if quantize in REFUSED:
+        raise ValueError(
+            f"`quantize` must be one of {list(MODES)}. Received: {quantize!r}, which is bad on "
+            f"phones: {REFUSED[quantize]}"
+        )
+    if quantize not in MODES:
+        raise ValueError(f"`quantize` must be one of {list(MODES)}. Received: {quantize!r}")
+    mode = MODES[quantize]
+    if input not in INPUTS:
+        raise ValueError(f"`input` must be one of {list(INPUTS)}. Received: {input!r}")
+    if output is not None and output not in OUTPUTS:
+        raise ValueError(f"`output` must be one of {list(OUTPUTS)}. Received: {output!r}")
+    if batch is not None and batch < 1:
+        raise ValueError(f"`batch` must be a positive number of images. Received: {batch}")
+    if images < 8:
+        raise ValueError(f"`images` must be at least 8. Received: {images}")
+    if mode.needs_images and calibrate is None:
+        raise ValueError(
+            f"`calibrate` must be a folder of images for `quantize={quantize!r}`, which measures "
+            "the ranges of activations on them. Received: nothing"
+        )
+    if mode.needs_images and batch is None:
+        raise ValueError(
+            f"`batch` must be a number for `quantize={quantize!r}`. Received: any number of images"
+        )
+
+
+def _load(model: Any) -> Any:
+    if not isinstance(model, str | Path):
+        return model
+    import keras_poolformer
+
+    return keras_poolformer.load_model(model)
+
+
+def _labels(model: Any) -> list[str] | None:
+    """Returns the names that a training left beside its model, if it did."""
+    if not isinstance(model, str | Path) or Path(model).suffix != ".keras":
+        return None
+    try:
+        names = json.loads(Path(model).with_name("summary.json").read_text())["class_names"]
+        return [str(name) for name in names]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"`model` names a file that does not exist. Received: {str(path)!r}")
+    return path
+
+
+def _in_tensorflow(
+    model: Path, target: Path, options: dict[str, Any], folder: Path
+) -> dict[str, Any]:
+    """Does the work in a process with Keras on TensorFlow."""
+    job, result = folder / "job.json", folder / "result.json"
+    job.write_text(json.dumps({"model": str(model), "target": str(target), "options": options}))
     root = str(Path(__file__).parents[1])
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": path,
+        "KERAS_BACKEND": "tensorflow",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
     done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
+        [sys.executable, "-m", "tflite.build", str(job), str(result)],
+        env=environment,
+        capture_output=True,
+        text=True,
     )
-    if done.returncode:
-        _, mark, message = f"\n{done.stderr}".partition("\nerror: ")
-        raise ValueError(message.strip() if mark else done.stderr.strip())
+    if not result.is_file():
+        raise ValueError(
+            f"`model` cannot be converted. The process that does it ended with {done.returncode}: "
+            f"{done.stderr[-800:]}"
+        )
+    answer: dict[str, Any] = json.loads(result.read_text())
+    if "error" in answer:
+        raise ValueError(answer["error"])
+    return answer
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m tflite.convert", description="Convert a Keras model to a .tflite file."
+        prog="python -m tflite.convert",
+        description="Convert a trained model to a .tflite file, and check it.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="modes:\n" + "\n".join(f"  {name:14}{mode.summary}" for name, mode in MODES.items()),
     )
-    parser.add_argument("model", type=Path, help="the .keras file")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the .tflite file")
-    parser.add_argument("--batch", type=int, default=1, help="images at once (1)")
-    parser.add_argument(
+    add = parser.add_argument
+    add("model", help="a .keras file, a PyTorch checkpoint or a preset")
+    add("-o", "--output-file", "--output", type=Path, required=True, help="the .tflite file")
+    add("--quantize", default="float32", metavar="MODE", help="see below (float32)")
+    add("--input", default="float32", help=f"{' or '.join(INPUTS)} (float32)")
+    add("--gives", help=f"{' or '.join(OUTPUTS)} (what the model gives)")
+    add("--batch", default="1", help="images at once, or any (1)")
+    add(
         "--image-size",
         type=int,
         nargs="+",
-        metavar=("HEIGHT", "WIDTH"),
-        help="for a model that leaves it open; one number for a square",
+        metavar="N",
+        help="height and width for a model that leaves them open; one number for a square",
     )
+    add("--calibrate", type=Path, metavar="FOLDER", help="images like those the model will see")
+    add("--images", type=int, default=100, help="how many of them measure ranges (100)")
+    add("--labels", type=Path, metavar="FILE", help="names of the classes, one a line")
+    add("--report", type=Path, help="file for what was measured (OUTPUT.report.json)")
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command: 0 when the file is written, 2 on bad input."""
-    options = parse(arguments)
+def run(options: argparse.Namespace) -> None:
+    """Does what the command line says and reports it."""
+    from training.startup import start
+
+    start()
+    from keras_poolformer.files import replacing
+    from tflite.report import text
+    from training.class_labels import read_names
+
     size = options.image_size
-    if size is not None and len(size) == 1:
-        size = [size[0], size[0]]
+    if options.batch != "any" and not options.batch.lstrip("-").isdigit():
+        raise ValueError(f"`batch` must be a number or 'any'. Received: {options.batch!r}")
+    labels = read_names(options.labels) if options.labels else None
+    report = convert(
+        options.model,
+        options.output_file,
+        quantize=options.quantize,
+        input=options.input,
+        output=options.gives,
+        batch=None if options.batch == "any" else int(options.batch),
+        image_size=size * 2 if size is not None and len(size) == 1 else size,
+        calibrate=options.calibrate,
+        images=options.images,
+        labels=labels,
+    )
+    target = options.report or options.output_file.with_suffix(".report.json")
+    with replacing(target) as path:
+        path.write_text(json.dumps(report, indent=2) + "\n")
+    print(f"Model            {options.model}\n{text(report)}\nReport           {target}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command: 0 when the file is written, 2 when it is not."""
+    options = parse(arguments)
     try:
-        file = convert(options.model, options.output, batch=options.batch, image_size=size)
-    except (ValueError, OSError) as error:
+        run(options)
+    except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(
-        f"Model            {options.model}\n"
-        f"LiteRT file      {file.path} ({file.path.stat().st_size / 1e6:.2f} MB)\n"
-        f"Input            {file.input}\n"
-        f"Output           {file.output}"
-    )
     return 0
 
 

@@ -31,6 +31,7 @@ class LiteRTModel:
     Args:
         path: The file.
         threads: Threads of the interpreter.
+        batch: Images at once, for a file that leaves it open.
 
     Raises:
         ValueError: if it is no .tflite file with one input of rank 4 and one
@@ -40,9 +41,10 @@ class LiteRTModel:
         path: The file.
         input: The images.
         output: Probabilities or logits.
+        kind: Its weights: `"float32"`, `"float16"` or `"int8"`.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1, batch: int | None = None) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         from training.quiet import quiet
@@ -52,6 +54,10 @@ class LiteRTModel:
         try:
             with quiet():
                 self._interpreter = Interpreter(str(path), num_threads=threads)
+                if batch is not None:
+                    (image, *_) = self._interpreter.get_input_details()
+                    shape = [batch, *image["shape"][1:]]
+                    self._interpreter.resize_tensor_input(image["index"], shape, strict=True)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ValueError(
@@ -67,6 +73,8 @@ class LiteRTModel:
                 f"{len(outputs)} outputs"
             )
         ((_, signature),) = self._interpreter.get_signature_list().items()
+        dtypes = {np.dtype(item["dtype"]) for item in self._interpreter.get_tensor_details()}
+        self.kind = next((k for k in ("int8", "float16") if np.dtype(k) in dtypes), "float32")
         self.path = path
         self.input = _tensor(signature["inputs"][0], inputs[0])
         self.output = _tensor(signature["outputs"][0], outputs[0])

@@ -11,11 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tflite.convert import load_model
+from tflite.checks import read_graph
+from tflite.export import FileSpec, find_metaformer, normalises_pixels
 from tflite.interpreter import LiteRTModel
 
-TOLERANCE = 1e-4
-"""Largest difference of a probability between Keras and LiteRT."""
+TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "int8": 0.5}
+"""Largest difference of a probability between Keras and LiteRT, by the kind of weights."""
+
+DISAGREEMENT = {"float32": 0.0, "float16": 0.01, "int8": 0.05}
+"""Largest share of images with another first class that is no tie."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Comparison:
         difference: Largest difference of a probability.
         keras_milliseconds: Median time of Keras, per image, in batches.
         litert_milliseconds: Median time of LiteRT on one thread, per image.
+        kind: The weights of the file: `"float32"`, `"float16"` or `"int8"`.
     """
 
     images: int
@@ -41,11 +46,15 @@ class Comparison:
     difference: float
     keras_milliseconds: float
     litert_milliseconds: float
+    kind: str = "float32"
 
     @property
     def agrees(self) -> bool:
-        """Whether the two are the same but for rounding."""
-        return self.disagreements == 0 and self.difference <= TOLERANCE
+        """Whether the two are the same but for what the kind of weights explains."""
+        return (
+            self.disagreements <= DISAGREEMENT[self.kind] * self.images
+            and self.difference <= TOLERANCE[self.kind]
+        )
 
 
 def compare(
@@ -54,6 +63,7 @@ def compare(
     labels: np.ndarray,
     keras_milliseconds: float,
     litert_milliseconds: float,
+    kind: str = "float32",
 ) -> Comparison:
     """Compares (N, classes) probabilities of Keras and of LiteRT.
 
@@ -68,10 +78,11 @@ def compare(
         keras_accuracy=float(np.mean(first == labels)),
         litert_accuracy=float(np.mean(other == labels)),
         agreement=float(np.mean(first == other)),
-        disagreements=int(np.sum(margin > TOLERANCE)),
+        disagreements=int(np.sum(margin > TOLERANCE["float32"])),
         difference=float(np.max(np.abs(expected - received))),
         keras_milliseconds=keras_milliseconds,
         litert_milliseconds=litert_milliseconds,
+        kind=kind,
     )
 
 
@@ -80,21 +91,26 @@ def verify(file: str | Path, model: str | Path, data: str | Path) -> Comparison:
 
     Args:
         file: The .tflite file.
-        model: The .keras file that it was made from.
+        model: What it was made from: a .keras file, a PyTorch checkpoint or a preset.
         data: `"digits"`, or the folder of the images that the model was trained on.
 
     Raises:
         ValueError: if a file cannot be read, or model, file and data do not belong
             together.
     """
+    import keras_poolformer
     from training.datasets.dataset import load_dataset
     from training.pipeline import evaluation_batches
 
     litert = LiteRTModel(Path(file))
-    keras_model = load_model(Path(model))
+    if -1 in litert.input.shape:
+        litert = LiteRTModel(Path(file), batch=1)
+    keras_model = keras_poolformer.load_model(model)
     dataset = load_dataset(data)
     classes = len(dataset.class_names)
-    batch, *shape = litert.input.shape
+    batch, height, width, channels = litert.input.shape
+    is_first = find_metaformer(keras_model).data_format == "channels_first"
+    shape = (channels, height, width) if is_first else (height, width, channels)
     if not fits(keras_model.input_shape[1:], shape) or litert.output.shape[1:] != (
         keras_model.output_shape[-1],
     ):
@@ -103,8 +119,6 @@ def verify(file: str | Path, model: str | Path, data: str | Path) -> Comparison:
             f"{litert.input.shape} to {litert.output.shape} and a model that maps "
             f"{keras_model.input_shape} to {keras_model.output_shape}"
         )
-    channels_first = shape[2] != dataset.channels and shape[0] == dataset.channels
-    height, width, channels = (*shape[1:], shape[0]) if channels_first else shape
     if channels != dataset.channels or keras_model.output_shape[-1] != classes:
         raise ValueError(
             f"`data` must be what `model` was trained on. Received: {dataset.name} with "
@@ -112,20 +126,27 @@ def verify(file: str | Path, model: str | Path, data: str | Path) -> Comparison:
             f"{keras_model.input_shape} to {keras_model.output_shape}"
         )
 
+    normalized = not normalises_pixels(keras_model)
+    image_shape = (height, width, channels)
+    asked = FileSpec(image_shape, None, "float32", normalized, litert.output.name)
+    given = FileSpec(image_shape, batch, litert.input.dtype, normalized, litert.output.name)
     expected, received = [], []
     keras_times: list[float] = []
     litert_times: list[float] = []
-    batches = evaluation_batches(dataset.test, classes, (height, width, channels), batch_size=64)
+    batches = evaluation_batches(dataset.test, classes, image_shape, batch_size=64)
     for images, _ in batches.as_numpy_iterator():
-        if channels_first:
-            images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        pixels = images.astype("uint8")
+        inputs = asked.feed(pixels)
+        if is_first:
+            inputs = np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
         start = time.perf_counter()
-        expected.append(keras_model.predict_on_batch(images))
-        keras_times.append((time.perf_counter() - start) / len(images))
-        for begin in range(0, len(images), batch):
-            part = images[begin : begin + batch]
+        expected.append(keras_model.predict_on_batch(inputs))
+        keras_times.append((time.perf_counter() - start) / len(pixels))
+        for begin in range(0, len(pixels), batch):
+            part = pixels[begin : begin + batch]
             # A file takes full batches: the last one is filled up with its last image.
             full = np.pad(part, ((0, batch - len(part)), (0, 0), (0, 0), (0, 0)), "edge")
+            full = given.feed(full)
             start = time.perf_counter()
             result = litert(full)
             litert_times.append((time.perf_counter() - start) / batch)
@@ -136,10 +157,11 @@ def verify(file: str | Path, model: str | Path, data: str | Path) -> Comparison:
         dataset.test.labels,
         keras_milliseconds=1000 * float(np.median(keras_times)),
         litert_milliseconds=1000 * float(np.median(litert_times)),
+        kind=litert.kind,
     )
 
 
-def fits(model_shape: tuple[int | None, ...], file_shape: list[int]) -> bool:
+def fits(model_shape: tuple[int | None, ...], file_shape: tuple[int, ...]) -> bool:
     """Returns whether images of `file_shape` go into a model with `model_shape`."""
     return all(
         open_size in (None, size) for open_size, size in zip(model_shape, file_shape, strict=True)
@@ -181,7 +203,8 @@ def report(options: argparse.Namespace, result: Comparison) -> str:
         f"{'':26}{'batches of 64':>20}{'1 thread':>14}\n\n"
         f"Images               {result.images} held out\n"
         f"Same first class     {result.agreement:.2%}\n"
-        f"Largest difference   {result.difference:.1e} of a probability, {TOLERANCE:.0e} allowed\n"
+        f"Largest difference   {result.difference:.1e} of a probability, "
+        f"{TOLERANCE[result.kind]:.0e} allowed for {result.kind}\n"
         f"Keras model          {options.model}\n"
         f"LiteRT file          {options.file}"
     )
@@ -192,18 +215,26 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         result = verify(options.file, options.model, options.data)
-    except (ValueError, OSError) as error:
+        graph = read_graph(options.file)
+    except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(report(options, result))
+    problems = graph.problems()
+    operations = sum(graph.operations.values())
+    print(
+        f"Graph                {operations} operations of {len(graph.operations)} kinds, rank "
+        f"{graph.rank}, {graph.partitions} partition{'s' * (graph.partitions != 1)}"
+    )
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
     if not result.agrees:
         print(
             f"error: LiteRT and Keras disagree: {result.disagreements} images have another first "
             f"class, and probabilities differ by up to {result.difference:.1e}",
             file=sys.stderr,
         )
-        return 1
-    return 0
+    return 1 if problems or not result.agrees else 0
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ class ChannelMLP(keras.layers.Layer):
         use_bias: Whether the linear maps have biases.
         dropout_rate: Rate of the dropout after each linear map, in [0, 1).
         data_format: `"channels_last"` or `"channels_first"`.
+        as_convolutions: Whether it runs as two 1x1 convolutions all the same, which
+            is what the GPUs of phones know best. The weights are the same.
 
     Raises:
         ValueError: if `ratio` is not positive, a rate is not in [0, 1), or the
@@ -50,6 +52,7 @@ class ChannelMLP(keras.layers.Layer):
         use_bias: bool = True,
         dropout_rate: float = 0.0,
         data_format: str = "channels_last",
+        as_convolutions: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -60,6 +63,7 @@ class ChannelMLP(keras.layers.Layer):
         self.use_bias = bool(use_bias)
         self.dropout_rate = check_rate(dropout_rate, "dropout_rate")
         self.data_format = check_data_format(data_format)
+        self.as_convolutions = bool(as_convolutions)
         self.dropout = keras.layers.Dropout(
             self.dropout_rate, dtype=self.dtype_policy, name="dropout"
         )
@@ -87,10 +91,24 @@ class ChannelMLP(keras.layers.Layer):
         """Maps a map of rank 4 in `data_format` to one of the same shape."""
         x = to_channels_last(inputs, self.data_format)
         shape = ops.shape(x)
-        x = ops.reshape(x, (-1, shape[3]))
-        x = self.dropout(self.activation(self.fc1(x)), training=training)
-        x = self.dropout(self.fc2(x), training=training)
-        return from_channels_last(ops.reshape(x, shape), self.data_format)
+        if not self.as_convolutions:
+            x = ops.reshape(x, (-1, shape[3]))
+        x = self._drop(self.activation(self._apply(self.fc1, x)), training)
+        x = self._drop(self._apply(self.fc2, x), training)
+        if not self.as_convolutions:
+            x = ops.reshape(x, shape)
+        return from_channels_last(x, self.data_format)
+
+    def _apply(self, linear: keras.layers.Dense, x: Any) -> Any:
+        if not self.as_convolutions:
+            return linear(x)
+        kernel = ops.cast(linear.kernel, self.compute_dtype)[None, None]
+        y = ops.conv(x, kernel, 1, "valid", data_format="channels_last")
+        return y if linear.bias is None else y + ops.cast(linear.bias, self.compute_dtype)
+
+    def _drop(self, x: Any, training: bool | None) -> Any:
+        # The call of a layer that does nothing costs 60 microseconds on torch.
+        return self.dropout(x, training=training) if self.dropout_rate else x
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)
@@ -103,4 +121,5 @@ class ChannelMLP(keras.layers.Layer):
             "use_bias": self.use_bias,
             "dropout_rate": self.dropout_rate,
             "data_format": self.data_format,
+            "as_convolutions": self.as_convolutions,
         }

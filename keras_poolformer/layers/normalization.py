@@ -18,6 +18,22 @@ def sample_mean(x: Any, spatial_axes: tuple[int, int], channel_axis: int) -> Any
     return ops.mean(ops.mean(x, spatial_axes, keepdims=True), channel_axis, keepdims=True)
 
 
+def sample_statistics(x: Any, spatial_axes: tuple[int, int], channel_axis: int) -> Any:
+    """Returns a map less its mean, the mean of what is left, and the variance.
+
+    The last two are (B, 1, 1, 1). The normalised map is
+    `(centered - residue) * rsqrt(variance + epsilon)`.
+    """
+    centered = x - sample_mean(x, spatial_axes, channel_axis)
+    # The rounded mean is off by up to half a unit in its last place, which is
+    # 4e-6 for a mean of 100. The mean of what is left repairs it, and reads
+    # the same values as the variance does. `d * d` rather than `square(d)`:
+    # a LiteRT delegate takes the product in every precision.
+    residue = sample_mean(centered, spatial_axes, channel_axis)
+    squares = sample_mean(centered * centered, spatial_axes, channel_axis)
+    return centered, residue, squares - residue * residue
+
+
 @keras.saving.register_keras_serializable(package="keras_poolformer")
 class GroupNorm1(keras.layers.Layer):
     """Group normalisation with one group, the norm of PoolFormer.
@@ -76,13 +92,7 @@ class GroupNorm1(keras.layers.Layer):
         """Normalises a map of rank 4 in `data_format`."""
         axes = ((1, 2), 3) if self.data_format == "channels_last" else ((2, 3), 1)
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-        centered = x - sample_mean(x, *axes)
-        # The rounded mean is off by up to half a unit in its last place, which is
-        # 4e-6 for a mean of 100. The mean of what is left repairs it, and reads
-        # the same values as the variance does. `d * d` rather than `square(d)`:
-        # a LiteRT delegate takes the product in every precision.
-        residue = sample_mean(centered, *axes)
-        variance = sample_mean(centered * centered, *axes) - residue * residue
+        centered, residue, variance = sample_statistics(x, *axes)
         factor = ops.rsqrt(variance + self.epsilon)
         if self.gamma is not None:
             factor = factor * per_channel(ops.cast(self.gamma, x.dtype), self.data_format)

@@ -50,3 +50,8 @@ def conv(
     """`torch.nn.functional.conv2d` of a (B, H, W, C) tensor with an HWIO kernel."""
     y = F.conv2d(x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), bias, strides, padding)
     return y.permute(0, 2, 3, 1)
+
+
+def add_product(x: torch.Tensor, factor: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """`x + factor * y` in one pass."""
+    return torch.addcmul(x, factor, y)

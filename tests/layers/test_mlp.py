@@ -9,9 +9,10 @@ from keras_poolformer.layers import ChannelMLP
 from tests.backends import run, to_numpy
 
 
-def test_is_two_1x1_convolutions_with_the_exact_gelu(rng):
+@pytest.mark.parametrize("as_convolutions", [False, True])
+def test_is_two_1x1_convolutions_with_the_exact_gelu(as_convolutions, rng):
     x = rng.standard_normal((2, 5, 3, 6)).astype("float32")
-    layer = ChannelMLP(4)
+    layer = ChannelMLP(4, as_convolutions=as_convolutions)
     layer.build(x.shape)
     for weight in layer.weights:
         weight.assign(rng.standard_normal(weight.shape))

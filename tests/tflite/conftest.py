@@ -5,6 +5,12 @@ import numpy as np
 import pytest
 
 from keras_poolformer import MetaFormer
+from tests.backends import BACKEND
+
+in_tensorflow = pytest.mark.skipif(
+    BACKEND != "tensorflow",
+    reason="under every backend the file is made by the same process with TensorFlow",
+)
 
 
 def _randomize(model, seed=0):
@@ -28,16 +34,18 @@ def make_model():
 
     def make(input_shape=(16, 16, 3), seed=0, include_preprocessing=True, **kwargs):
         keras.utils.set_random_seed(seed)
+        arguments = {
+            "depths": (1, 1),
+            "dims": (8, 16),
+            "stem_patch_size": 3,
+            "stem_stride": 2,
+            "stem_padding": 1,
+            "classes": 3,
+        }
         model = MetaFormer(
-            depths=(1, 1),
-            dims=(8, 16),
-            stem_patch_size=3,
-            stem_stride=2,
-            stem_padding=1,
-            classes=3,
             input_shape=input_shape,
             include_preprocessing=include_preprocessing,
-            **kwargs,
+            **{**arguments, **kwargs},
         )
         return _randomize(model, seed)
 
@@ -57,7 +65,9 @@ def converted(saved):
     """The path of the .tflite file of `saved`."""
     from tflite.convert import convert
 
-    return convert(saved, saved.with_suffix(".tflite")).path
+    path = saved.with_suffix(".tflite")
+    convert(saved, path)
+    return path
 
 
 def pixels(shape, seed=0):

@@ -83,7 +83,7 @@ def test_batches_and_channels_first(make_model, photos, tmp_path):
     [
         ({"--data": "digits"}, "`data` must be what `model` was trained on"),
         ({"--data": "nowhere"}, "`data` must be 'digits' or a folder"),
-        ({"--model": "nowhere.keras"}, "`model` must be the path of a .keras file"),
+        ({"--model": "nowhere.keras"}, "`source` names a file that does not exist"),
         ({"file": "nowhere.tflite"}, "nowhere.tflite"),
         ({"--model": "{other}"}, "`file` must be made from `model`"),
     ],

@@ -1,0 +1,33 @@
+"""The last norm and the mean over the positions in one layer."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_poolformer.layers.normalization import GroupNorm1, sample_statistics
+
+
+@keras.saving.register_keras_serializable(package="keras_poolformer")
+class NormalizedMean(GroupNorm1):
+    """The mean over the positions of `GroupNorm1`, without the normalised map.
+
+    The mean commutes with the norm, whose factors do not depend on the position:
+    what is normalised here is a vector for each sample. Takes a (B, H, W, C) map
+    and the arguments of `GroupNorm1`, and returns (B, C).
+    """
+
+    def call(self, inputs: Any) -> Any:
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        centered, residue, variance = sample_statistics(x, (1, 2), 3)
+        mean = ops.mean(centered, (1, 2), keepdims=True) - residue
+        # Reshaped rather than indexed: a LiteRT delegate knows no slices.
+        mean = ops.reshape(mean * ops.rsqrt(variance + self.epsilon), (-1, x.shape[3]))
+        if self.gamma is not None:
+            mean = mean * ops.cast(self.gamma, x.dtype)
+        if self.beta is not None:
+            mean = mean + ops.cast(self.beta, x.dtype)
+        return ops.cast(mean, inputs.dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (input_shape[0], input_shape[3])

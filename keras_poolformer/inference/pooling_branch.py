@@ -1,0 +1,73 @@
+"""Norm, pooling, LayerScale and sum of a block in one layer."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_poolformer.layers.data_format import known_channels
+from keras_poolformer.layers.normalization import sample_statistics
+from keras_poolformer.layers.pooling import average_pool, int_pair
+
+
+@keras.saving.register_keras_serializable(package="keras_poolformer")
+class PoolingBranch(keras.layers.Layer):
+    """The token mixing of a PoolFormer block: `x + layer_scale(pool(norm(x)) - norm(x))`.
+
+    The pooling leaves the padding out, so it keeps constants, and mean and shift
+    of the norm cancel in the difference. What remains of norm and LayerScale is
+    one factor a sample and one a channel:
+
+    ```
+    x + scale * rsqrt(variance(x) + epsilon) * (pool(x) - x)
+    ```
+
+    Args:
+        pool_size: Side of the window in pixels, an odd number.
+        epsilon: Added to the variance of the sample. `None` stands for a block
+            without norm, where the variance is not used.
+    """
+
+    def __init__(self, pool_size: int = 3, epsilon: float | None = 1e-5, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        int_pair(pool_size, "pool_size", 1)
+        if pool_size % 2 == 0:
+            raise ValueError(f"`pool_size` must be odd. Received: {pool_size}")
+        self.pool_size = pool_size
+        self.epsilon = epsilon
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        # A product of two weights: in a half precision it could underflow.
+        self.scale = self.add_weight(
+            shape=(known_channels(input_shape, "channels_last", type(self).__name__),),
+            initializer="ones",
+            dtype=keras.backend.result_type(self.variable_dtype, "float32"),
+            autocast=False,
+            name="scale",
+        )
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """Maps a (B, H, W, C) map to one of the same shape."""
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        d, scale = x, ops.convert_to_tensor(self.scale)
+        if self.epsilon is not None:
+            # Pooled without its mean, which a small deviation would drown in. It is
+            # there already, for the variance.
+            d, _, variance = sample_statistics(x, (1, 2), 3)
+            scale = scale * ops.rsqrt(variance + self.epsilon)
+        size, half = self.pool_size, self.pool_size // 2
+        d = average_pool(d, (size, size), (1, 1), (half, half), False, False) - d
+        if keras.config.backend() == "torch":
+            from keras_poolformer.layers import torch_native
+
+            x = torch_native.add_product(x, scale, d)
+        else:
+            x = x + scale * d
+        return ops.cast(x, inputs.dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "pool_size": self.pool_size, "epsilon": self.epsilon}

@@ -1,0 +1,51 @@
+"""Layers in a row, and the sum of what goes in and what comes out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_poolformer")
+class ResidualBranch(keras.layers.Layer):
+    """A residual branch of a block in inference: `x + layers[-1](...layers[0](x))`.
+
+    The layers are always called with `training=False`.
+
+    Args:
+        layers: The layers, or the configurations that Keras saves of them. Together
+            they keep the shape of their input.
+    """
+
+    def __init__(self, layers: Sequence[Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.layers = [
+            keras.saving.deserialize_keras_object(dict(layer))
+            if isinstance(layer, Mapping)
+            else layer
+            for layer in layers
+        ]
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        # Called, not built: a layer of the user's may create its weights anywhere.
+        self._branch(keras.KerasTensor(input_shape, dtype=self.compute_dtype))
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """Maps a tensor to one of the same shape."""
+        return inputs + self._branch(inputs)
+
+    def _branch(self, y: Any) -> Any:
+        for layer in self.layers:
+            y = layer(y, training=False)
+        return y
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        layers = [keras.saving.serialize_keras_object(layer) for layer in self.layers]
+        for layer in layers:
+            # Built on its own, a layer would give its weights paths without the branch.
+            layer.pop("build_config", None)
+        return {**super().get_config(), "layers": layers}

@@ -1,0 +1,174 @@
+"""The conversion itself, in a process with Keras on TensorFlow.
+
+`tflite.convert` calls it, in a process of its own where another backend is active.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_poolformer.class_names import IMAGENET_CLASSES, imagenet_classes
+from keras_poolformer.files import replacing
+from keras_poolformer.image_input import IMAGENET_MEAN, IMAGENET_STD
+from keras_poolformer.variants import VARIANTS, variant_of
+from tflite.checks import read_graph
+from tflite.export import FileSpec, prepare, to_litert
+from tflite.images import list_images, read_images, sample_images
+from tflite.interpreter import LiteRTModel
+from tflite.metadata import add_metadata, append_labels
+from tflite.quantize import MODES, quantize
+from tflite.signal_to_noise import signal_to_noise
+
+COMPARED = 16
+"""Photographs on which a file is compared with its Keras model."""
+
+
+def build(
+    model: keras.Model,
+    target: Path,
+    *,
+    quantize: str,
+    input: str,  # noqa: A002
+    output: str | None,
+    batch: int | None,
+    image_size: Sequence[int] | None,
+    calibrate: str | None,
+    images: int,
+    labels: Sequence[str] | None,
+) -> dict[str, Any]:
+    """Writes the file if it passes; the arguments are those of `tflite.convert.convert`."""
+    paths = None if calibrate is None else list_images(Path(calibrate))
+    fused, spec = prepare(model, batch, image_size, input, output)
+    names = _names(model, labels)
+    if paths is None:
+        pixels = compared = sample_images(spec.image_shape, COMPARED)
+    else:
+        pixels = read_images(paths, spec.image_shape, _crop_pct(model), images)
+        compared = pixels[:COMPARED]
+    content = add_metadata(
+        to_litert(fused, spec),
+        model.name,
+        spec.image_shape,
+        _normalization(spec),
+        has_labels=names is not None,
+    )
+
+    def batches() -> Iterator[np.ndarray]:
+        for start in range(0, len(pixels) - (batch or 1) + 1, batch or 1):
+            yield spec.feed(pixels[start : start + (batch or 1)])
+
+    content = _quantized(content, quantize, batches)
+    if names is not None:
+        content = append_labels(content, names)
+    with replacing(target) as path:
+        path.write_bytes(content)
+        report = _measure(path, fused, spec, compared, quantize)
+        if report["problems"]:
+            raise ValueError(
+                f"The file failed its checks and is not delivered: {'; '.join(report['problems'])}"
+            )
+    report |= {"file": str(target), "labels": None if names is None else len(names)}
+    report["compared_on"] = calibrate or "two photographs of scikit-learn"
+    return report
+
+
+def _quantized(content: bytes, mode: str, batches: Any) -> bytes:
+    return quantize(content, mode, batches if MODES[mode].needs_images else None)
+
+
+def _measure(
+    path: Path, fused: keras.Model, spec: FileSpec, pixels: np.ndarray, mode: str
+) -> dict[str, Any]:
+    graph = read_graph(path)
+    file = LiteRTModel(path, batch=len(pixels) if spec.batch is None else None)
+    expected = np.concatenate(
+        [fused.predict_on_batch(spec.feed(part).astype("float32")) for part in _split(pixels, spec)]
+    )
+    received = np.concatenate([file(spec.feed(part)) for part in _split(pixels, spec)])
+    ratio = signal_to_noise(expected, received, spec.output)
+    problems = graph.problems()
+    if not ratio >= MODES[mode].minimum_sqnr:
+        problems.append(
+            f"the outputs' ratio of signal to noise is {ratio:.1f} dB, at least "
+            f"{MODES[mode].minimum_sqnr:g} are asked of {mode}"
+        )
+    same = None
+    if spec.output != "features":
+        same = float(np.mean(expected.argmax(-1) == received.argmax(-1)))
+    return {
+        "mode": mode,
+        "bytes": path.stat().st_size,
+        "input": str(file.input),
+        "output": str(file.output),
+        "pixels": "normalised" if spec.normalized else "0 to 255",
+        "sqnr_db": round(ratio, 2),
+        "sqnr_floor_db": MODES[mode].minimum_sqnr,
+        "compared_images": len(expected),
+        "same_first_class": same,
+        "partitions": graph.partitions,
+        "fully_delegated": graph.is_delegated,
+        "rank": graph.rank,
+        "operations": graph.operations,
+        "problems": problems,
+    }
+
+
+def _split(pixels: np.ndarray, spec: FileSpec) -> list[np.ndarray]:
+    """Returns full batches; what is left over is not compared."""
+    size = spec.batch or len(pixels)
+    if size > len(pixels):
+        pixels = np.resize(pixels, (size, *pixels.shape[1:]))
+    return [pixels[start : start + size] for start in range(0, len(pixels) - size + 1, size)]
+
+
+def _names(model: keras.Model, labels: Sequence[str] | None) -> list[str] | None:
+    if len(model.output_shape) != 2:
+        return None
+    classes = model.output_shape[-1]
+    if labels is not None:
+        if len(labels) != classes:
+            raise ValueError(
+                f"`labels` must name each of the {classes} classes of the model. "
+                f"Received: {len(labels)} names"
+            )
+        return list(labels)
+    if classes == IMAGENET_CLASSES:
+        return [name for _, name in imagenet_classes()]
+    return None
+
+
+def _crop_pct(model: Any) -> float:
+    variant = variant_of(getattr(model, "depths", ()), getattr(model, "dims", ()))
+    return 1.0 if variant is None else VARIANTS[variant].crop_pct
+
+
+def _normalization(spec: FileSpec) -> tuple[float, float] | None:
+    """What a reader does to pixels; one number for all channels is what MediaPipe takes."""
+    if spec.input == "uint8":
+        return None
+    if not spec.normalized:
+        return 0.0, 1.0
+    return 255 * float(np.mean(IMAGENET_MEAN)), 255 * float(np.mean(IMAGENET_STD))
+
+
+def main(job: str, result: str) -> None:
+    """Does the job that `tflite.convert` wrote down, and writes the report or the error."""
+    import keras_poolformer
+
+    task = json.loads(Path(job).read_text())
+    try:
+        model = keras_poolformer.load_model(task["model"])
+        answer = build(model, Path(task["target"]), **task["options"])
+    except (ValueError, OSError, ImportError) as error:
+        answer = {"error": str(error)}
+    with replacing(Path(result)) as path:
+        path.write_text(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,241 @@
+"""A Keras model as a float32 .tflite file: rebuilt for phones, fused, converted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+INPUTS = ("float32", "uint8")
+OUTPUTS = ("probabilities", "logits")
+
+
+@dataclass(frozen=True)
+class FileSpec:
+    """What a file takes and gives.
+
+    Attributes:
+        image_shape: (height, width, channels) of its images; always channels last.
+        batch: Images at once, or `None` for any number.
+        input: `"float32"` for what the Keras model takes, `"uint8"` for RGB pixels.
+        normalized: Whether float32 images are normalised with ImageNet's mean and
+            deviation before; otherwise they are pixels in [0, 255].
+        output: `"probabilities"`, `"logits"`, or `"features"` of a model without
+            classifier.
+    """
+
+    image_shape: tuple[int, int, int]
+    batch: int | None
+    input: str
+    normalized: bool
+    output: str
+
+    def feed(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns uint8 (N, H, W, C) pixels as the file takes them."""
+        from keras_poolformer.preprocessing import preprocess_input
+
+        if self.input == "uint8":
+            return pixels
+        if not self.normalized:
+            return pixels.astype("float32")
+        if pixels.shape[-1] == 3:
+            return preprocess_input(pixels, "channels_last")
+        return (pixels.astype("float32") - 127.5) / 63.75  # as good a guess as any
+
+
+def prepare(
+    model: Any,
+    batch: int | None = 1,
+    image_size: Sequence[int] | None = None,
+    input: str = "float32",  # noqa: A002  (the user's word for it)
+    output: str | None = None,
+) -> tuple[Any, FileSpec]:
+    """Returns a fused Keras model for a file, and what the file will take and give.
+
+    Args:
+        model: A `MetaFormer`, or a model that holds one, such as a `Sequential` with a
+            classifier of one's own.
+        batch: Images at once, or `None` for any number.
+        image_size: (height, width) for a model that leaves them open.
+        input: `"float32"` or `"uint8"`.
+        output: `"probabilities"` or `"logits"`; `None` for what the model gives.
+
+    Raises:
+        ValueError: if the model is no such model, or an argument does not fit it.
+    """
+    from keras_poolformer.inference import fuse
+    from keras_poolformer.metaformer import MetaFormer
+
+    metaformer = find_metaformer(model)
+    is_whole = metaformer is model
+    height, width, channels = _image_shape(model, metaformer, image_size)
+    takes_pixels = normalises_pixels(model)
+    if input == "uint8" and not takes_pixels and channels != 3:
+        raise ValueError(
+            "`input` must be 'float32' for a model that does not normalise pixels itself and takes "
+            f"no RGB images: how its images were normalised is not known. Received: 'uint8' for "
+            f"{model.name!r} with {channels} channels"
+        )
+    normalizes = input == "uint8" and not takes_pixels
+    config = metaformer.get_config() | {
+        "data_format": "channels_last",
+        "dtype": "float32",
+        "input_shape": (height, width, channels),
+    }
+    if is_whole:
+        config["include_preprocessing"] = config["include_preprocessing"] or normalizes
+        if metaformer.classes is not None and output is not None:
+            config["classifier_activation"] = "linear" if output == "logits" else "softmax"
+    rebuilt = MetaFormer.from_config(config)
+    rebuilt.set_weights([np.asarray(w).astype("float32") for w in metaformer.get_weights()])
+    fused = fuse(rebuilt, convolutions=True)
+    if not is_whole:
+        fused = _around(model, metaformer, fused, (height, width, channels), normalizes)
+    given = _output(fused if not is_whole else rebuilt)
+    if output is not None and given != output:
+        raise ValueError(
+            f"`output` must be {given!r}, what the model's last layer gives. "
+            f"Received: {output!r} for {model.name!r}"
+        )
+    is_normalized = input == "float32" and not takes_pixels
+    return fused, FileSpec((height, width, channels), batch, input, is_normalized, given)
+
+
+def normalises_pixels(model: Any) -> bool:
+    """Returns whether a model takes pixels in [0, 255]: by itself or in a layer before."""
+    import keras
+
+    metaformer = find_metaformer(model)
+    own = () if metaformer is model else model.layers
+    normalisations = (keras.layers.Rescaling, keras.layers.Normalization)
+    return metaformer.include_preprocessing or any(isinstance(x, normalisations) for x in own)
+
+
+def to_litert(model: Any, spec: FileSpec) -> bytes:
+    """Returns the content of a float32 .tflite file that computes what `model` does.
+
+    Raises:
+        ValueError: if TensorFlow cannot convert it.
+    """
+    import tensorflow as tf
+
+    from training.quiet import quiet
+
+    shape = (spec.batch, *spec.image_shape)
+    # As constants: the converter would leave variables in the file, without their values.
+    trained, others = (
+        [variable.numpy() for variable in variables]
+        for variables in (model.trainable_variables, model.non_trainable_variables)
+    )
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, spec.input, name="image")])
+    def run(image: Any) -> dict[str, Any]:
+        pixels = tf.cast(image, "float32")
+        return {spec.output: model.stateless_call(trained, others, pixels, training=False)[0]}
+
+    try:
+        with quiet():
+            converter = tf.lite.TFLiteConverter.from_concrete_functions(
+                [run.get_concrete_function()], tf.Module()
+            )
+            return converter.convert()
+    except Exception as error:
+        reason = str(error)[:800]  # what follows is a dump of the whole graph
+        raise ValueError(
+            f"`model` cannot be converted. Received: {model.name!r} with an input of {shape}. "
+            f"The reason: {reason}"
+        ) from error
+
+
+def find_metaformer(model: Any) -> Any:
+    """Returns the MetaFormer that a model is or holds.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    from keras_poolformer.metaformer import MetaFormer
+
+    if isinstance(model, MetaFormer):
+        return model
+    held = [layer for layer in getattr(model, "layers", []) if isinstance(layer, MetaFormer)]
+    if len(held) != 1:
+        raise ValueError(
+            "`model` must be a `keras_poolformer.MetaFormer`, or hold one. "
+            f"Received: {getattr(model, 'name', model)!r}, which holds {len(held) or 'none'}"
+        )
+    if held[0].data_format == "channels_first":
+        raise ValueError(
+            "`model` must be in 'channels_last' where it holds a MetaFormer among other layers. "
+            f"Received: {model.name!r} in 'channels_first'"
+        )
+    return held[0]
+
+
+def _image_shape(
+    model: Any, metaformer: Any, image_size: Sequence[int] | None
+) -> tuple[int, int, int]:
+    shape = model.input_shape
+    if not isinstance(shape, tuple) or len(shape) != 4:
+        raise ValueError(
+            "`model` must take one batch of images, a tensor of rank 4. "
+            f"Received: a model with input_shape={shape}"
+        )
+    _, *sides = shape
+    if metaformer.data_format == "channels_first":
+        sides = [*sides[1:], sides[0]]
+    height, width, channels = sides
+    if (height is None) != (width is None) or channels is None:
+        raise ValueError(
+            "`model` must have both height and width fixed, or both open. "
+            f"Received: a model with input_shape={shape}"
+        )
+    if height is not None:
+        if image_size is not None and tuple(image_size) != (height, width):
+            raise ValueError(
+                "`image_size` must be left out for a model with a fixed image size. Received: "
+                f"image_size={tuple(image_size)} for input_shape={shape}"
+            )
+        return height, width, channels
+    if image_size is None or len(image_size) != 2 or min(image_size) < 1:
+        raise ValueError(
+            "`image_size` must be (height, width) for a model that leaves them open. Received: "
+            f"image_size={image_size} for input_shape={shape}"
+        )
+    return image_size[0], image_size[1], channels
+
+
+def _around(
+    model: Any, metaformer: Any, fused: Any, image_shape: tuple[int, int, int], normalizes: bool
+) -> Any:
+    """Returns a copy of a model with another one in the place of its MetaFormer."""
+    import keras
+
+    from keras_poolformer.image_input import imagenet_normalization
+
+    image = keras.Input(image_shape, name="image")
+
+    def copy(layer: Any) -> Any:
+        return fused if layer is metaformer else type(layer).from_config(layer.get_config())
+
+    whole = keras.models.clone_model(model, input_tensors=image, clone_function=copy)
+    for old, new in zip(model.layers, whole.layers[-len(model.layers) :], strict=True):
+        if old is not metaformer:
+            new.set_weights(old.get_weights())
+    if not normalizes:
+        return whole
+    return keras.Model(image, whole(imagenet_normalization("preprocessing")(image)))
+
+
+def _output(model: Any) -> str:
+    """Returns what a model gives, by the activation of its last layer."""
+    import keras
+
+    if len(model.output_shape) != 2:
+        return "features"
+    last = model.layers[-1]
+    while hasattr(last, "layers"):
+        last = last.layers[-1]
+    activation = getattr(last, "activation", None)
+    if activation in (keras.activations.softmax, keras.activations.sigmoid):
+        return "probabilities"
+    return "logits" if activation is keras.activations.linear else "features"
