@@ -98,9 +98,9 @@ def verify(file: str | Path, model: str | Path, data: str | Path) -> Comparison:
         ValueError: if a file cannot be read, or model, file and data do not belong
             together.
     """
-    from training.startup import start
+    from training import startup
 
-    start()  # Keras comes with what is imported next, and TensorFlow talks at its start
+    startup.start()  # Keras comes with what is imported next, and TensorFlow talks at its start
     import keras_poolformer
     from training.datasets.dataset import load_dataset
     from training.pipeline import evaluation_batches
