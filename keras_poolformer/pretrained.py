@@ -6,7 +6,6 @@ from typing import Any
 import keras
 
 from keras_poolformer.checkpoints.architecture import infer_architecture
-from keras_poolformer.checkpoints.layouts import detect_layout
 from keras_poolformer.checkpoints.load import fill
 from keras_poolformer.checkpoints.presets import PRESETS
 from keras_poolformer.checkpoints.reading import SUFFIXES, is_checkpoint, read_checkpoint
@@ -72,9 +71,7 @@ def build_for(checkpoint: Checkpoint, **arguments: Any) -> MetaFormer:
     Raises:
         CheckpointError: if the checkpoint is none of a PoolFormer.
     """
-    layout = detect_layout(checkpoint)
-    shapes = {key: tensor.shape for key, tensor in checkpoint.tensors.items()}
-    architecture = infer_architecture(layout, shapes)
+    architecture = infer_architecture(checkpoint)
     if architecture.channels != 3 and "input_shape" not in arguments:
         size = 224 if architecture.classes is not None else None
         arguments["input_shape"] = (size, size, architecture.channels)

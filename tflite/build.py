@@ -5,7 +5,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from tflite.export import FileSpec, prepare, to_litert
 from tflite.images import list_images, read_images, sample_images
 from tflite.interpreter import LiteRTModel
 from tflite.metadata import add_metadata, append_labels
-from tflite.quantize import MODES, quantize
+from tflite.quantize import MODES
+from tflite.quantize import quantize as quantized
 from tflite.signal_to_noise import signal_to_noise
 
 COMPARED = 16
@@ -57,12 +58,9 @@ def build(
         _normalization(spec),
         has_labels=names is not None,
     )
-
-    def batches() -> Iterator[np.ndarray]:
-        for start in range(0, len(pixels) - (batch or 1) + 1, batch or 1):
-            yield spec.feed(pixels[start : start + (batch or 1)])
-
-    content = _quantized(content, quantize, batches)
+    content = quantized(
+        content, quantize, lambda: (spec.feed(part) for part in _split(pixels, spec))
+    )
     if names is not None:
         content = append_labels(content, names)
     with replacing(target) as path:
@@ -77,19 +75,14 @@ def build(
     return report
 
 
-def _quantized(content: bytes, mode: str, batches: Any) -> bytes:
-    return quantize(content, mode, batches if MODES[mode].needs_images else None)
-
-
 def _measure(
     path: Path, fused: keras.Model, spec: FileSpec, pixels: np.ndarray, mode: str
 ) -> dict[str, Any]:
     graph = read_graph(path)
     file = LiteRTModel(path, batch=len(pixels) if spec.batch is None else None)
-    expected = np.concatenate(
-        [fused.predict_on_batch(spec.feed(part).astype("float32")) for part in _split(pixels, spec)]
-    )
-    received = np.concatenate([file(spec.feed(part)) for part in _split(pixels, spec)])
+    fed = [spec.feed(part) for part in _split(pixels, spec)]
+    expected = np.concatenate([fused.predict_on_batch(part.astype("float32")) for part in fed])
+    received = np.concatenate([file(part) for part in fed])
     ratio = signal_to_noise(expected, received, spec.output)
     problems = graph.problems()
     if not ratio >= MODES[mode].minimum_sqnr:
@@ -119,7 +112,7 @@ def _measure(
 
 
 def _split(pixels: np.ndarray, spec: FileSpec) -> list[np.ndarray]:
-    """Returns full batches; what is left over is not compared."""
+    """Returns full batches; what is left over is not used."""
     size = spec.batch or len(pixels)
     if size > len(pixels):
         pixels = np.resize(pixels, (size, *pixels.shape[1:]))

@@ -153,10 +153,11 @@ def _labels(model: Any) -> list[str] | None:
     """Returns the names that a training left beside its model, if it did."""
     if not isinstance(model, str | Path) or Path(model).suffix != ".keras":
         return None
+    from training.class_labels import read_names
+
     try:
-        names = json.loads(Path(model).with_name("summary.json").read_text())["class_names"]
-        return [str(name) for name in names]
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_names(Path(model).with_name("summary.json"))
+    except ValueError:
         return None
 
 

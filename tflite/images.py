@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from training.labelled_images import SUFFIXES
+
 FEWEST = 8
 """Images that calibration needs at least."""
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
 def list_images(folder: Path) -> list[Path]:

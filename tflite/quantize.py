@@ -47,15 +47,13 @@ REFUSED = {
 """What is not offered, and why."""
 
 
-def quantize(
-    model: bytes, mode: str, images: Callable[[], Iterable[np.ndarray]] | None = None
-) -> bytes:
+def quantize(model: bytes, mode: str, images: Callable[[], Iterable[np.ndarray]]) -> bytes:
     """Returns a quantised .tflite file.
 
     Args:
         model: The content of a float32 file with the input `image`.
         mode: A name in `MODES`.
-        images: Returns batches of the file's input, for modes that measure ranges.
+        images: Returns batches of the file's input; called by modes that measure ranges.
 
     Raises:
         ValueError: if the quantiser cannot do it.
@@ -72,7 +70,7 @@ def quantize(
     _RECIPES[mode](engine, qtyping)
     # It draws progress bars and reports of its own.
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        ranges = _true_ranges(engine, model, images) if images is not None else None
+        ranges = _true_ranges(engine, model, images) if MODES[mode].needs_images else None
         result = engine.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return bytes(result.quantized_model)
 

@@ -7,7 +7,6 @@ import keras
 from keras_poolformer import MetaFormer
 from keras_poolformer.checkpoints.architecture import infer_architecture
 from keras_poolformer.checkpoints.download import download
-from keras_poolformer.checkpoints.layouts import detect_layout
 from keras_poolformer.checkpoints.load import fill
 from keras_poolformer.checkpoints.presets import PRESETS, find_preset
 from keras_poolformer.checkpoints.reading import is_checkpoint, read_checkpoint
@@ -57,8 +56,7 @@ def _preset_file(model: keras.Model, name: str) -> Path:
 
 def _load_checkpoint(model: keras.Model, path: Path) -> bool:
     checkpoint = read_checkpoint(path)
-    shapes = {key: tensor.shape for key, tensor in checkpoint.tensors.items()}
-    classes = infer_architecture(detect_layout(checkpoint), shapes).classes
+    classes = infer_architecture(checkpoint).classes
     report = fill(model, checkpoint, skip_head=classes != model.output_shape[-1])
     return not report.kept
 

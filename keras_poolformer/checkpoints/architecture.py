@@ -1,11 +1,11 @@
 """What network a checkpoint is of, read off the shapes of its tensors."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from keras_poolformer.checkpoints.errors import CheckpointError
-from keras_poolformer.checkpoints.layouts import Layout
+from keras_poolformer.checkpoints.layouts import detect_layout
+from keras_poolformer.checkpoints.tensors import Checkpoint
 from keras_poolformer.variants import VARIANTS, variant_of
 
 MOST_STAGES = 16
@@ -60,18 +60,20 @@ class Architecture:
         }
 
 
-def infer_architecture(layout: Layout, shapes: Mapping[str, tuple[int, ...]]) -> Architecture:
-    """Returns the network whose weights have these shapes.
+def infer_architecture(checkpoint: Checkpoint) -> Architecture:
+    """Returns the network whose weights a checkpoint holds.
 
     Whether each weight is there and fits is not checked here.
 
     Raises:
-        CheckpointError: if the stages cannot be told.
+        CheckpointError: if the layout or the stages cannot be told.
     """
+    layout = detect_layout(checkpoint)
 
     def shape(path: str, rank: int) -> tuple[int, ...] | None:
         key = layout.key(path, stages=MOST_STAGES)
-        found = shapes.get(key or "")
+        tensor = checkpoint.tensors.get(key or "")
+        found = None if tensor is None else tensor.shape
         if found is not None and (len(found) != rank or 0 in found):
             raise CheckpointError(
                 f"The tensor {key!r} of the checkpoint must have rank {rank} and no empty axis. "

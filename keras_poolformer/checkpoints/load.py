@@ -203,13 +203,12 @@ def _check_fit(
     raise CheckpointError(
         f"The checkpoint does not fit the model {model.name!r}. Received: "
         f"{str(checkpoint.path)!r}, in the layout {layout.name!r}"
-        f"{_what_it_is(checkpoint, layout)}. " + ". ".join(problems)
+        f"{_what_it_is(checkpoint)}. " + ". ".join(problems)
     )
 
 
-def _what_it_is(checkpoint: Checkpoint, layout: Layout) -> str:
-    shapes = {key: tensor.shape for key, tensor in checkpoint.tensors.items()}
+def _what_it_is(checkpoint: Checkpoint) -> str:
     try:
-        return f", {describe(infer_architecture(layout, shapes))}"
+        return f", {describe(infer_architecture(checkpoint))}"
     except CheckpointError:
         return ""
