@@ -16,7 +16,7 @@ help:
 	@echo "make lint      ruff and mypy"
 
 demo: $(VENV)/.demo
-	KERAS_BACKEND=tensorflow $(RUN) -m training.train --recipe digits --output $(DEMO) --require-accuracy 0.97
+	KERAS_BACKEND=tensorflow $(RUN) -m training.train --recipe digits --overwrite --output $(DEMO) --require-accuracy 0.97
 	KERAS_BACKEND=tensorflow $(RUN) -m tflite.convert $(DEMO)/model.keras -o $(DEMO)/model.tflite
 	KERAS_BACKEND=tensorflow $(RUN) -m tflite.verify $(DEMO)/model.tflite --model $(DEMO)/model.keras --data digits
 

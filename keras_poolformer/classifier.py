@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_poolformer.layers.data_format import check_data_format, split_shape
-from keras_poolformer.metaformer import MetaFormer
+from keras_poolformer.metaformer import MetaFormer, find_metaformer
 from keras_poolformer.preprocessing import preprocess_input
 from keras_poolformer.variants import variant_of
 
@@ -35,7 +35,14 @@ class Classifier:
 
     def __init__(self, model: keras.Model) -> None:
         self.model = model
-        metaformer = _metaformer(model)
+        if not isinstance(model, keras.Model):
+            raise ValueError(f"`model` must be a Keras model. Received: {model!r}")
+        metaformer = find_metaformer(model)
+        if metaformer is model and metaformer.classes is None:
+            raise ValueError(
+                "`model` must have a classifier (`include_top=True`). "
+                f"Received: {model.name!r} with output_shape={model.output_shape}"
+            )
         self.variant = variant_of(metaformer.depths, metaformer.dims)
         self._layout = check_data_format(metaformer.data_format)
         # A `Sequential` that was never called has no shapes; other models may have several.
@@ -90,26 +97,6 @@ class Classifier:
             return outputs
         exponentials = np.exp(outputs - outputs.max(-1, keepdims=True))
         return exponentials / exponentials.sum(-1, keepdims=True)
-
-
-def _metaformer(model: Any) -> MetaFormer:
-    """Returns the MetaFormer that `model` is or holds."""
-    if isinstance(model, MetaFormer):
-        if model.classes is None:
-            raise ValueError(
-                "`model` must have a classifier (`include_top=True`). "
-                f"Received: {model.name!r} with output_shape={model.output_shape}"
-            )
-        return model
-    if not isinstance(model, keras.Model):
-        raise ValueError(f"`model` must be a Keras model. Received: {model!r}")
-    held = [layer for layer in model.layers if isinstance(layer, MetaFormer)]
-    if len(held) != 1:
-        raise ValueError(
-            "`model` must be a `keras_poolformer.MetaFormer` or hold one. "
-            f"Received: {model.name!r}, which holds {len(held) or 'none'}"
-        )
-    return held[0]
 
 
 def _activation(model: keras.Model) -> Any:

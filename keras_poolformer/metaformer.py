@@ -294,3 +294,20 @@ class MetaFormer(keras.Model):
             },
             **self._config,
         }
+
+
+def find_metaformer(model: Any) -> MetaFormer:
+    """Returns the MetaFormer that a model is, or holds among other layers.
+
+    Raises:
+        ValueError: if there is none, or more than one.
+    """
+    if isinstance(model, MetaFormer):
+        return model
+    held = [layer for layer in getattr(model, "layers", []) if isinstance(layer, MetaFormer)]
+    if len(held) != 1:
+        raise ValueError(
+            "`model` must be a `keras_poolformer.MetaFormer`, or hold one. "
+            f"Received: {getattr(model, 'name', model)!r}, which holds {len(held) or 'none'}"
+        )
+    return held[0]

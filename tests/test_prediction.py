@@ -139,7 +139,7 @@ def test_a_classifier_of_ones_own(images):
         ),
         (
             lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]),
-            "`model` must be a `keras_poolformer.MetaFormer` or hold one",
+            "`model` must be a `keras_poolformer.MetaFormer`, or hold one",
         ),
         (
             lambda: MetaFormer(**SMALL, input_shape=(8, 8, 3), classes=7),

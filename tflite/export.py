@@ -64,10 +64,15 @@ def prepare(
         ValueError: if the model is no such model, or an argument does not fit it.
     """
     from keras_poolformer.inference import fuse
-    from keras_poolformer.metaformer import MetaFormer
+    from keras_poolformer.metaformer import MetaFormer, find_metaformer
 
     metaformer = find_metaformer(model)
     is_whole = metaformer is model
+    if not is_whole and metaformer.data_format == "channels_first":
+        raise ValueError(
+            "`model` must be in 'channels_last' where it holds a MetaFormer among other layers. "
+            f"Received: {model.name!r} in 'channels_first'"
+        )
     height, width, channels = _image_shape(model, metaformer, image_size)
     takes_pixels = normalises_pixels(model)
     if input == "uint8" and not takes_pixels and channels != 3:
@@ -104,6 +109,8 @@ def prepare(
 def normalises_pixels(model: Any) -> bool:
     """Returns whether a model takes pixels in [0, 255]: by itself or in a layer before."""
     import keras
+
+    from keras_poolformer.metaformer import find_metaformer
 
     metaformer = find_metaformer(model)
     own = () if metaformer is model else model.layers
@@ -145,30 +152,6 @@ def to_litert(model: Any, spec: FileSpec) -> bytes:
             f"`model` cannot be converted. Received: {model.name!r} with an input of {shape}. "
             f"The reason: {reason}"
         ) from error
-
-
-def find_metaformer(model: Any) -> Any:
-    """Returns the MetaFormer that a model is or holds.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    from keras_poolformer.metaformer import MetaFormer
-
-    if isinstance(model, MetaFormer):
-        return model
-    held = [layer for layer in getattr(model, "layers", []) if isinstance(layer, MetaFormer)]
-    if len(held) != 1:
-        raise ValueError(
-            "`model` must be a `keras_poolformer.MetaFormer`, or hold one. "
-            f"Received: {getattr(model, 'name', model)!r}, which holds {len(held) or 'none'}"
-        )
-    if held[0].data_format == "channels_first":
-        raise ValueError(
-            "`model` must be in 'channels_last' where it holds a MetaFormer among other layers. "
-            f"Received: {model.name!r} in 'channels_first'"
-        )
-    return held[0]
 
 
 def _image_shape(

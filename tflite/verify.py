@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tflite.checks import read_graph
-from tflite.export import FileSpec, find_metaformer, normalises_pixels
+from tflite.export import FileSpec, normalises_pixels
 from tflite.interpreter import LiteRTModel
 
 TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "int8": 0.5}
@@ -102,6 +102,7 @@ def verify(file: str | Path, model: str | Path, data: str | Path) -> Comparison:
 
     startup.start()  # Keras comes with what is imported next, and TensorFlow talks at its start
     import keras_poolformer
+    from keras_poolformer.metaformer import find_metaformer
     from training.datasets.dataset import load_dataset
     from training.pipeline import evaluation_batches
 
@@ -133,11 +134,12 @@ def verify(file: str | Path, model: str | Path, data: str | Path) -> Comparison:
     image_shape = (height, width, channels)
     asked = FileSpec(image_shape, None, "float32", normalized, litert.output.name)
     given = FileSpec(image_shape, batch, litert.input.dtype, normalized, litert.output.name)
-    expected, received = [], []
+    expected, received, labels = [], [], []
     keras_times: list[float] = []
     litert_times: list[float] = []
     batches = evaluation_batches(dataset.test, classes, image_shape, batch_size=64)
-    for images, _ in batches.as_numpy_iterator():
+    for images, one_hot in batches.as_numpy_iterator():
+        labels.append(one_hot.argmax(-1))
         pixels = images.astype("uint8")
         inputs = asked.feed(pixels)
         if is_first:
@@ -157,7 +159,7 @@ def verify(file: str | Path, model: str | Path, data: str | Path) -> Comparison:
     return compare(
         probabilities(np.concatenate(expected)),
         probabilities(np.concatenate(received)),
-        dataset.test.labels,
+        np.concatenate(labels),
         keras_milliseconds=1000 * float(np.median(keras_times)),
         litert_milliseconds=1000 * float(np.median(litert_times)),
         kind=litert.kind,

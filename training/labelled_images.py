@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.class_labels import Labels, match
-from training.datasets.folder import SUFFIXES as TRAINING_SUFFIXES
-
-SUFFIXES = (*TRAINING_SUFFIXES, ".webp", ".tif", ".tiff")
+from training.datasets.folder import SUFFIXES as SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,35 @@
-"""AdamW with the schedule and the exclusions of the PoolFormer paper."""
+"""The optimizer of a recipe: AdamW or LAMB, its learning rate, and what decays."""
 
 import keras
 
+from training.lamb import Lamb
+from training.recipe import Recipe
 
-def warmup_cosine(
-    peak: float, steps: int, warmup_steps: int, floor: float = 0.01
+
+def learning_rate_schedule(
+    recipe: Recipe, steps_per_epoch: int
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Returns a learning rate that rises linearly and then falls as half a cosine.
+    """Returns the learning rate of every step.
+
+    It rises linearly from `warmup_learning_rate` to the peak, then falls as half a
+    cosine to `final_learning_rate` and stays there during the cool-down; or it
+    stays at the peak. Neither end is above the peak.
 
     Args:
-        peak: The highest learning rate.
-        steps: Steps of the whole training.
-        warmup_steps: Of these, the first ones, in which the rate rises from near 0.
-        floor: The last learning rate, over `peak`.
-
-    Raises:
-        ValueError: if no step is left after the warm-up.
+        recipe: What to train by.
+        steps_per_epoch: Steps of one pass over the images. With accumulation of
+            gradients they are more than the updates; Keras counts them.
     """
-    if not 0 <= warmup_steps < steps:
-        raise ValueError(
-            f"`warmup_steps` must be at least 0 and below the {steps} steps of the training. "
-            f"Received: {warmup_steps}"
-        )
+    peak = recipe.peak_learning_rate
+    warmup = int(recipe.warmup_epochs * steps_per_epoch)
+    final = peak if recipe.schedule == "constant" else min(recipe.final_learning_rate, peak)
     # Keras counts `decay_steps` from the end of the warm-up.
-    if warmup_steps == 0:
-        return keras.optimizers.schedules.CosineDecay(peak, steps, alpha=floor)
     return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=peak / 1000,
-        decay_steps=steps - warmup_steps,
-        alpha=floor,
-        warmup_target=peak,
-        warmup_steps=warmup_steps,
+        initial_learning_rate=min(recipe.warmup_learning_rate, peak) if warmup else peak,
+        decay_steps=max(recipe.epochs * steps_per_epoch - warmup, 1),
+        alpha=final / peak,
+        warmup_target=peak if warmup else None,
+        warmup_steps=warmup,
     )
 
 
@@ -39,18 +38,33 @@ def vectors(model: keras.Model) -> list[keras.Variable]:
     return [weight for weight in model.trainable_variables if len(weight.shape) < 2]
 
 
-def adamw(
+def make_optimizer(
+    recipe: Recipe,
     model: keras.Model,
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
-    weight_decay: float,
-) -> keras.optimizers.AdamW:
-    """Returns AdamW for `model`, without weight decay on vectors.
+) -> keras.optimizers.Optimizer:
+    """Returns the recipe's optimizer for `model`, without weight decay on vectors.
 
     Decay pulls a weight towards zero, which regularises matrices and kernels; a
-    norm's scale or a LayerScale factor has no reason to shrink.
+    norm's scale or a LayerScale factor has no reason to shrink. With
+    `mixed_float16` the optimizer stands inside a dynamic `LossScaleOptimizer`.
 
     Reference: table 6 of [MetaFormer](https://arxiv.org/abs/2111.11418).
     """
-    optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
+    kind = {"adamw": keras.optimizers.AdamW, "lamb": Lamb}[recipe.optimizer]
+    optimizer = kind(
+        learning_rate,
+        weight_decay=recipe.weight_decay,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8 if recipe.optimizer == "adamw" else 1e-6,
+        global_clipnorm=recipe.clip_norm,
+        gradient_accumulation_steps=recipe.accumulation if recipe.accumulation > 1 else None,
+        use_ema=recipe.ema is not None,
+        # Keras averages after every step, also where the weights have not changed.
+        ema_momentum=(recipe.ema or 0.99) ** (1 / recipe.accumulation),
+    )
     optimizer.exclude_from_weight_decay(var_list=vectors(model))
+    if recipe.precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer

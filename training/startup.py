@@ -8,7 +8,8 @@ def start() -> None:
     """Imports Keras, and TensorFlow, whose `tf.data` reads the images on every backend.
 
     Unless TensorFlow is also Keras's backend it must not see the GPU, of which it
-    would take all memory. Evaluation of folders needs no TensorFlow.
+    would take all memory. If it is, its devices are not started yet: they can be
+    divided and connected until then. Evaluation of folders needs no TensorFlow.
     """
     from training.quiet import quiet
 
@@ -20,9 +21,11 @@ def start() -> None:
             return
         import tensorflow as tf
 
-        if keras.config.backend() != "tensorflow":
+        if keras.config.backend() == "tensorflow":
+            tf.config.list_physical_devices("GPU")  # looks for a GPU now, and complains now
+        else:
             tf.config.set_visible_devices([], "GPU")
-        tf.config.list_logical_devices()  # looks for a GPU now, and complains now
+            tf.config.list_logical_devices()
 
 
 def backend() -> str:

@@ -1,28 +1,47 @@
-"""Trains a PoolFormer and writes the model, its curves and a summary.
+"""Trains a PoolFormer with `model.fit`: one call an epoch, so that it can go on at any step.
 
-python -m training.train                       # handwritten digits, about a minute
-python -m training.train --data FOLDER         # your own photographs
+python -m training.train                                       # handwritten digits, a minute
+python -m training.train --data FOLDER                         # your own photographs
+python -m training.train --recipe finetune --data FOLDER --weights imagenet
+python -m training.train --recipe poolformer_s12_imagenet --data imagenet2012
+
+A run that was interrupted goes on when the same command is given again.
 """
 
-import argparse
 import dataclasses
 import json
-import math
+import signal
+import statistics
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import keras
 
-import keras_poolformer
 from keras_poolformer.files import replacing
+from training import checkpoint
+from training.averaging import AveragedWeights, averaged_weights, averages
+from training.checkpoint import Checkpoint, Progress
+from training.command_line import Command, read_command
 from training.curves import save_curves
+from training.datasets.check import check_dataset
 from training.datasets.dataset import Dataset, load_dataset
-from training.optimizer import adamw, warmup_cosine
-from training.pipeline import evaluation_batches, training_batches
+from training.distribution import Workers, connect
+from training.guard import Guard, Stopped, StopSignal
+from training.history import TensorBoard, best_epoch, epoch_values, save_history
+from training.models import freeze_stages
+from training.optimizer import learning_rate_schedule, make_optimizer
+from training.pipeline import TrainingPipeline, Worker, weighted_batches
 from training.pretrained import load_pretrained
-from training.recipe import Recipe, find_recipe, recipe_names
+from training.progress_bar import ProgressBar
+from training.random_state import seed_epoch
+from training.recipe import Recipe
+from training.run_folder import RECIPE, SUMMARY, RunFolder
+from training.settings import describe, show
+from training.summary import machine, versions
 
 
 def train(
@@ -33,9 +52,14 @@ def train(
     recipe_name: str = "custom",
     weights: str | Path | None = None,
     seed: int = 0,
-    verbose: int | str = "auto",
+    overwrite: bool = False,
+    workers: Workers | None = None,
+    verbose: int = 1,
 ) -> dict[str, Any]:
-    """Trains a model by a recipe and writes `model.keras`, `curves.png` and `summary.json`.
+    """Trains a model by a recipe, or goes on where an earlier run in `output` stopped.
+
+    Writes `model.keras`, `best.keras`, `history.csv`, `curves.png`, `summary.json` and,
+    for TensorBoard, `tensorboard/`.
 
     Args:
         recipe: What to build and how to train it.
@@ -44,7 +68,9 @@ def train(
         recipe_name: Name of the recipe, for the summary.
         weights: File or preset of weights to start from, or `None` for random ones.
         seed: Seed of the weights, the order of the images and all other chance.
-        verbose: Of Keras's `fit`.
+        overwrite: Whether to start anew where `output` holds a run.
+        workers: The processes and devices that share the work; by default this one's.
+        verbose: 1 for a progress bar, 0 for none.
 
     Returns:
         The content of `summary.json`.
@@ -52,189 +78,373 @@ def train(
     Raises:
         ValueError: if an argument is out of its range; the message names it.
         FloatingPointError: if the loss becomes infinite or no number.
+        OSError: if the folder cannot be written to.
+        Stopped: if the process got SIGTERM or SIGINT; the state is saved.
     """
-    # === What to train on ===
+    # === What to train on, and with what ===
     if not 0 <= seed < 2**31:
         raise ValueError(f"`seed` must be at least 0 and below 2**31. Received: {seed}")
-    keras.utils.set_random_seed(seed)
+    workers = workers or connect()
+    verbose = verbose if workers.is_chief else 0
     classes = len(dataset.class_names)
     image_shape = (recipe.image_size, recipe.image_size, dataset.channels)
-    batches = training_batches(
-        dataset.train, classes, image_shape, recipe.batch_size, recipe.augmentation, seed
-    )
-    validation = evaluation_batches(dataset.validation, classes, image_shape, recipe.batch_size)
-    test = evaluation_batches(dataset.test, classes, image_shape, recipe.batch_size)
-
-    # === Model and optimizer ===
-    model = recipe.build(image_shape, classes)
-    if weights is not None:
-        whole = load_pretrained(model, weights)
-        print(f"Start from {weights}" + ("" if whole else ", with a new classifier"))
-    steps = recipe.epochs * len(batches)
-    schedule = warmup_cosine(recipe.learning_rate, steps, int(steps * recipe.warmup))
-    model.compile(
-        optimizer=adamw(model, schedule, recipe.weight_decay),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
-        metrics=["accuracy"],
-    )
-
-    # === Training and the one look at the test images ===
-    output.mkdir(parents=True, exist_ok=True)
-    start = time.perf_counter()
-    history = model.fit(
-        batches,
-        epochs=recipe.epochs,
-        validation_data=validation,
-        callbacks=[keras.callbacks.TerminateOnNaN()],
-        shuffle=False,  # done by the batches; Keras would warn that it cannot
-        verbose=verbose,
-    ).history
-    seconds = time.perf_counter() - start
-    if not math.isfinite(history["loss"][-1]):
-        raise FloatingPointError(
-            f"The loss became {history['loss'][-1]} in epoch {len(history['loss'])}: try a lower "
-            f"learning rate than {recipe.learning_rate:g}"
-        )
-    test_accuracy = model.evaluate(test, verbose=0, return_dict=True)["accuracy"]
-
-    # === Results ===
-    summary = {
-        "recipe": recipe_name,
-        "settings": {
-            field.name: getattr(recipe, field.name)
-            for field in dataclasses.fields(recipe)
-            if isinstance(getattr(recipe, field.name), (int, float))
-        },
+    settings = {
+        "recipe": describe(recipe),
         "data": dataset.name,
         "images": {part: len(getattr(dataset, part)) for part in ("train", "validation", "test")},
         "class_names": list(dataset.class_names),
-        "input": {"shape": list(image_shape), "pixels": "0 to 255"},
-        "parameters": model.count_params(),
         "weights": None if weights is None else str(weights),
         "seed": seed,
-        "training_seconds": round(seconds, 1),
-        "validation_accuracy": history["val_accuracy"][-1],
-        "test_accuracy": test_accuracy,
         "backend": keras.config.backend(),
-        "versions": versions(),
     }
-    with replacing(output / "model.keras") as path:
-        model.save(path, include_optimizer=False)
-    title = f"{model.name}, {recipe.epochs} epochs on {Path(dataset.name).name}"
-    report = f"Accuracy on {len(dataset.test)} held-out test images: {test_accuracy:.2%}"
-    save_curves(history, output / "curves.png", title, report)
-    with replacing(output / "summary.json") as path:
-        path.write_text(json.dumps(summary, indent=2) + "\n")
+    recipe.augmentation.check_channels(dataset.channels)
+    keras.utils.set_random_seed(seed)
+    with workers.scope():
+        model = recipe.build(image_shape, classes, dtype=recipe.precision, **recipe.model)
+        if weights is not None:
+            whole = load_pretrained(model, weights)
+            if workers.is_chief:
+                print(f"Start from {weights}" + ("" if whole else ", with a new classifier"))
+        freeze_stages(model, recipe.freeze)
+
+    stop = StopSignal()
+    with RunFolder(output, settings, overwrite) if workers.is_chief else nullcontext() as folder:
+        workers.barrier("the folder is there")
+        found = workers.gather(
+            [(output / name).is_file() for name in (RECIPE, SUMMARY, checkpoint.FILE)]
+        )
+        if (found != found[0]).any():
+            raise ValueError(
+                "`output` must be one folder that all processes see. "
+                f"Received: {str(output)!r}, which holds other files for some of them"
+            )
+        if (output / SUMMARY).is_file():
+            if verbose:
+                print(f"The run in {output} is complete. Pass --overwrite to start anew.")
+            return json.loads((output / SUMMARY).read_text(encoding="utf-8"))
+        if folder is not None:  # weights, two moments, average, sums; twice, and two models
+            folder.require_space(4 * model.count_params() * 12)
+        if not workers.is_chief:
+            workers.barrier("the first process has checked the files")
+        dataset, broken = check_dataset(dataset, output / "files.json", verbose=verbose)
+        if workers.is_chief:
+            workers.barrier("the first process has checked the files")
+        worker = Worker(workers.rank, workers.count)
+        pipeline = TrainingPipeline(
+            dataset.train,
+            classes,
+            image_shape,
+            recipe.batch_size,
+            recipe.augmentation,
+            seed,
+            worker,
+            multiple_of=recipe.steps_per_execution,
+        )
+
+        # === Optimizer ===
+        schedule = learning_rate_schedule(recipe, pipeline.steps)
+        network = workers.trainable(model)
+        with workers.scope():
+            network.compile(
+                optimizer=make_optimizer(recipe, model, schedule),
+                loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
+                weighted_metrics=[
+                    keras.metrics.CategoricalAccuracy(name="accuracy"),
+                    *([keras.metrics.TopKCategoricalAccuracy(5, name="top5")] * (classes > 5)),
+                ],
+                jit_compile=recipe.jit_compile,
+                steps_per_execution=recipe.steps_per_execution,
+            )
+            if not network.optimizer.built:
+                network.optimizer.build(network.trainable_variables)
+
+        # === Where an earlier process stopped ===
+        progress, earlier = Progress(), None
+        if (output / checkpoint.FILE).is_file():
+            earlier = Checkpoint(output / checkpoint.FILE)
+            earlier.restore(network)
+            workers.check_equal(model)
+            progress = earlier.progress
+            if verbose:
+                print(f"Go on after epoch {progress.epoch}, step {progress.step}")
+
+        # === Epoch by epoch ===
+        validation = Validation(dataset.validation, recipe, classes, image_shape, workers)
+        if progress.step:  # TensorFlow makes the metrics at their first use; theirs are restored
+            network.evaluate(validation.batches, steps=1, verbose=0)
+        board = TensorBoard(output) if workers.is_chief else None
+        while progress.epoch < recipe.total_epochs:
+            began = time.perf_counter()
+            first, progress.step = progress.step, 0
+
+            def save(done: int, began: float = began) -> None:
+                sums = workers.metric_sums(network)
+                if workers.is_chief:
+                    seconds = progress.seconds + time.perf_counter() - began
+                    state = dataclasses.replace(progress, step=done, seconds=seconds)
+                    checkpoint.save(output / checkpoint.FILE, network, state, sums)
+
+            resumed = earlier if first else None
+            epoch = progress.epoch
+
+            def restore_metrics(resumed: Checkpoint | None = resumed) -> None:
+                if resumed is not None:
+                    workers.set_metric_sums(network, resumed.metrics)
+
+            def start_random(resumed: Checkpoint | None = resumed, epoch: int = epoch) -> None:
+                if resumed is None:
+                    seed_epoch(seed, epoch)
+                else:
+                    resumed.restore_random_state()
+
+            callbacks: list[keras.callbacks.Callback] = [
+                Guard(
+                    save,
+                    recipe.checkpoint_minutes,
+                    stop,
+                    pipeline.steps,
+                    first,
+                    restore_metrics,
+                    start_random,
+                    workers.any if workers.count > 1 else None,
+                )
+            ]
+            if averages(network.optimizer):
+                callbacks.append(AveragedWeights())
+            if verbose:
+                callbacks.append(
+                    ProgressBar(recipe.total_epochs, pipeline.steps, first, pipeline.batch_size)
+                )
+            try:
+                with stop.caught():
+                    logs = network.fit(
+                        workers.feed(pipeline.epoch(progress.epoch, first)),
+                        initial_epoch=progress.epoch,
+                        epochs=progress.epoch + 1,
+                        steps_per_epoch=pipeline.steps - first,
+                        validation_data=validation.batches,
+                        validation_steps=validation.steps,
+                        callbacks=callbacks,
+                        shuffle=False,  # done by the pipeline; Keras would warn that it cannot
+                        verbose=verbose,
+                    ).history
+            except FloatingPointError as error:
+                raise FloatingPointError(
+                    f"{error} of epoch {progress.epoch + 1}. {_last_checkpoint(output)} Try a "
+                    f"lower learning rate than {recipe.learning_rate:g}"
+                ) from error
+            seconds = time.perf_counter() - began
+            earlier = None
+            progress.history.append(
+                epoch_values(
+                    {name: values[-1] for name, values in logs.items()},
+                    float(schedule((progress.epoch + 1) * pipeline.steps - 1)),
+                    seconds,
+                    (pipeline.steps - first) * pipeline.batch_size / seconds,
+                )
+            )
+            progress.epoch += 1
+            progress.seconds += seconds
+            if best_epoch(progress.history) == progress.epoch:
+                with averaged_weights(network), workers.alone():
+                    if workers.is_chief:
+                        save_model(model, output / "best.keras")
+            if board is not None:
+                save_history(progress.history, output)
+                board.write(progress.epoch, progress.history[-1])
+                checkpoint.save(output / checkpoint.FILE, network, progress)
+            if workers.any(stop.received is not None):
+                raise Stopped(stop.received or signal.SIGTERM)
+        if board is not None:
+            board.close()
+
+        # === The one look at the test images, and the results ===
+        with averaged_weights(network):
+            if dataset.test is dataset.validation:
+                last = progress.history[-1]
+                scores = {
+                    name: last[f"val_{name}"]
+                    for name in ("accuracy", "top5")
+                    if f"val_{name}" in last
+                }
+            else:
+                test = Validation(dataset.test, recipe, classes, image_shape, workers)
+                scores = network.evaluate(
+                    test.batches, steps=test.steps, verbose=0, return_dict=True
+                )
+            best = best_epoch(progress.history)
+            summary = {
+                "recipe": recipe_name,
+                "settings": settings["recipe"],
+                **{key: settings[key] for key in ("data", "images", "class_names")},
+                "broken_images": len(broken),
+                "input": {"shape": list(image_shape), "pixels": "0 to 255"},
+                "parameters": model.count_params(),
+                **{key: settings[key] for key in ("weights", "seed")},
+                "epochs": progress.epoch,
+                "training_seconds": round(progress.seconds, 1),
+                "images_per_second": statistics.median(
+                    epoch["images_per_second"] for epoch in progress.history
+                ),
+                "validation_accuracy": progress.history[-1]["val_accuracy"],
+                "best_epoch": best,
+                "best_validation_accuracy": progress.history[best - 1]["val_accuracy"],
+                "test_accuracy": float(scores["accuracy"]),
+                "test_top5": float(scores["top5"]) if "top5" in scores else None,
+                "backend": keras.config.backend(),
+                "workers": {"processes": workers.count, "devices": workers.replicas},
+                "machine": machine(),
+                "versions": versions(),
+            }
+            if folder is not None:
+                with workers.alone():
+                    save_model(model, output / "model.keras")
+                save_curves(
+                    progress.history,
+                    output / "curves.png",
+                    f"{model.name}, {progress.epoch} epochs on {Path(dataset.name).name}",
+                    f"Top-1 accuracy on {len(dataset.test)} held-out test images: "
+                    f"{summary['test_accuracy']:.2%}",
+                )
+                with replacing(output / SUMMARY) as path:
+                    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+                folder.checkpoint.unlink(missing_ok=True)  # the run is complete
+        workers.barrier("the results are there")
     return summary
 
 
-def versions() -> dict[str, str]:
-    """Returns the versions of what a result depends on."""
-    import importlib.metadata
+class Validation:
+    """Images to measure on, over all workers, each exactly once.
 
-    names = ("keras", keras.config.backend(), "numpy", "tensorflow")
-    return {
-        "keras_poolformer": keras_poolformer.__version__,
-        "python": ".".join(str(part) for part in sys.version_info[:3]),
-        **{name: importlib.metadata.version(name) for name in names},
-    }
+    Attributes:
+        batches: What `fit` and `evaluate` take.
+        steps: Batches of each worker.
+    """
 
-
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.train",
-        description="Train a PoolFormer. What is not given comes from the recipe.",
-    )
-    parser.add_argument(
-        "--recipe", help=f"{', '.join(recipe_names())}; by default images, digits without --data"
-    )
-    parser.add_argument(
-        "--data",
-        help="a folder with one folder of images for each class, or with such folders train/ and "
-        "val/; or digits",
-    )
-    parser.add_argument("--output", type=Path, help="folder for the results (runs/RECIPE)")
-    parser.add_argument("--epochs", type=int, help="passes over the training images")
-    parser.add_argument("--batch-size", type=int, help="images of one step")
-    parser.add_argument("--learning-rate", type=float, help="the highest learning rate")
-    parser.add_argument("--image-size", type=int, help="height and width in pixels")
-    parser.add_argument(
-        "--weights", help="what to start from: imagenet, a preset, a PyTorch checkpoint, .keras"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of all chance (0)")
-    parser.add_argument("--limit", type=int, help="use this many training images, for a quick look")
-    parser.add_argument(
-        "--require-accuracy",
-        type=float,
-        default=0.0,
-        metavar="SHARE",
-        help="exit with 1 if the test accuracy is below, such as 0.97",
-    )
-    return parser.parse_args(arguments)
+    def __init__(
+        self,
+        split: Any,
+        recipe: Recipe,
+        classes: int,
+        image_shape: tuple[int, int, int],
+        workers: Workers,
+    ) -> None:
+        batch = min(recipe.batch_size, -(-len(split) // workers.replicas) * workers.replicas)
+        worker = Worker(workers.rank, workers.count)
+        self.steps = -(-len(split) // batch)
+        padding = self.steps * batch / len(split)
+        batches = weighted_batches(split, classes, image_shape, batch, recipe.crop_pct, worker)
+        # Keras divides the weighted losses by the number of rows, padding included. Accuracies
+        # are shares of the sum of the weights, which their common factor does not change.
+        self.batches = workers.feed(batches.map(lambda x, y, weight: (x, y, weight * padding)))
 
 
-def run(options: argparse.Namespace) -> int:
+def save_model(model: keras.Model, target: Path) -> None:
+    """Writes the model alone. Keras would add the optimizer, which is twice as large."""
+    # Where several devices share the work, a model around this one is compiled.
+    optimizer, compiled = getattr(model, "optimizer", None), model.compiled
+    if optimizer is not None:
+        model.optimizer, model.compiled = None, False
+    try:
+        with replacing(target) as path:
+            model.save(path)
+    finally:
+        if optimizer is not None:
+            model.optimizer, model.compiled = optimizer, compiled
+
+
+def _last_checkpoint(output: Path) -> str:
+    file = output / checkpoint.FILE
+    if not file.is_file():
+        return "There is no checkpoint yet."
+    progress = Checkpoint(file).progress
+    done = f"after epoch {progress.epoch}, step {progress.step}"
+    return f"The last good checkpoint is {file}, {done}."
+
+
+def run(command: Command) -> int:
     """Does what the command line says and reports it."""
-    recipe_name = options.recipe or ("images" if options.data else "digits")
-    recipe = find_recipe(recipe_name)
-    if not 0 <= options.require_accuracy <= 1:
-        raise ValueError(
-            "`require_accuracy` must be a share in [0, 1], such as 0.97. "
-            f"Received: {options.require_accuracy}"
+    recipe = command.recipe
+    workers = connect(command.devices)
+    dataset = load_dataset(command.data, data_dir=command.data_dir, download=command.download)
+    if command.limit is not None:
+        dataset = dataset.limit(command.limit)
+    if command.show_augmentations is not None:
+        from training.augmentation.sheet import save_sheet
+        from training.datasets.sample import sample_photographs
+
+        photographs = sample_photographs(dataset.train, 8, command.seed, dataset.channels)
+        save_sheet(
+            command.show_augmentations,
+            photographs,
+            recipe.augmentation,
+            recipe.image_size,
+            command.seed,
         )
-    given = {
-        name: getattr(options, name)
-        for name in ("epochs", "batch_size", "learning_rate", "image_size")
-        if getattr(options, name) is not None
-    }
-    recipe = dataclasses.replace(recipe, **given)
-    data = options.data or recipe.data
-    if data is None:
-        raise ValueError(
-            f"`data` must be a folder of images for the recipe {recipe_name!r}. Received: nothing"
+        print(f"Augmentations  {command.show_augmentations}")
+        return 0
+    if workers.is_chief:
+        print(
+            f"Recipe {command.recipe_name} on {dataset.name}: {len(dataset.train)} images to learn "
+            f"from, {len(dataset.test)} held out, {len(dataset.class_names)} classes. "
+            f"Keras {keras.__version__} on {keras.config.backend()}, {workers.replicas} "
+            f"device{'s' * (workers.replicas > 1)}, learning rate {recipe.peak_learning_rate:g} at "
+            f"its peak.\n{show(recipe)}",
+            flush=True,
         )
-    dataset = load_dataset(data)
-    if options.limit is not None:
-        dataset = dataset.limit(options.limit)
-    output = options.output or Path("runs") / recipe_name
-    print(
-        f"Recipe {recipe_name} on {dataset.name}: {len(dataset.train)} images to learn from, "
-        f"{len(dataset.test)} held out, {len(dataset.class_names)} classes. "
-        f"Keras {keras.__version__} on {keras.config.backend()}.",
-        flush=True,
-    )
     summary = train(
         recipe,
         dataset,
-        output,
-        recipe_name=recipe_name,
-        weights=options.weights,
-        seed=options.seed,
+        command.output,
+        recipe_name=command.recipe_name,
+        weights=command.weights,
+        seed=command.seed,
+        overwrite=command.overwrite,
+        workers=workers,
     )
-    accuracy = summary["test_accuracy"]
+    workers.close()
+    if not workers.is_chief:
+        return 0
+    accuracy, top5 = summary["test_accuracy"], summary.get("test_top5")
     print(
-        f"\nTest accuracy    {accuracy:.2%} of {len(dataset.test)} held-out images\n"
-        f"Training time    {summary['training_seconds']:.0f} s\n"
-        f"Model            {output / 'model.keras'} ({summary['parameters']:,} parameters)\n"
-        f"Curves           {output / 'curves.png'}\n"
-        f"Summary          {output / 'summary.json'}"
+        f"\nTest accuracy    {accuracy:.2%} of {len(dataset.test)} held-out images"
+        + (f", {top5:.2%} among the first five" if top5 is not None else "")
+        + f"\nBest epoch       {summary['best_epoch']} of {summary['epochs']}, "
+        f"{summary['best_validation_accuracy']:.2%} on the validation images\n"
+        f"Training time    {summary['training_seconds']:.0f} s, "
+        f"{summary['images_per_second']:.0f} images/s\n"
+        f"Model            {command.output / 'model.keras'} "
+        f"({summary['parameters']:,} parameters)\n"
+        f"Curves           {command.output / 'curves.png'}\n"
+        f"Summary          {command.output / SUMMARY}"
     )
-    if accuracy < options.require_accuracy:
+    if accuracy < command.require_accuracy:
         print(
             f"error: the test accuracy is {accuracy:.2%}, below the required "
-            f"{options.require_accuracy:.2%}",
+            f"{command.require_accuracy:.2%}",
             file=sys.stderr,
         )
         return 1
     return 0
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command: 0 when all is well, 1 when a result is not, 2 on bad input."""
-    options = parse(arguments)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Returns:
+        0 when all is well, 1 when a result is not, 2 on bad input, 128 and the number
+        of the signal when one stopped the training.
+    """
     try:
-        return run(options)
+        return run(read_command(arguments))
+    except Stopped as stopped:
+        print(
+            f"\nStopped by {stopped}; the state is saved. The same command goes on.",
+            file=sys.stderr,
+        )
+        return 128 + stopped.signal
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except FloatingPointError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

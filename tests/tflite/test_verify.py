@@ -28,7 +28,21 @@ def photos(tmp_path_factory):
 
 def test_digits_from_training_to_verification(tmp_path, capsys):
     model, file = tmp_path / "model.keras", tmp_path / "model.tflite"
-    assert train(["--limit", "64", "--epochs", "1", "--output", str(tmp_path)]) == 0
+    assert (
+        train(
+            [
+                "--limit",
+                "64",
+                "--epochs",
+                "1",
+                "--set",
+                "warmup_epochs=0",
+                "--output",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     convert(model, file)
     capsys.readouterr()
     assert run(file, "--model", model, "--data", "digits") == 0
@@ -82,7 +96,7 @@ def test_batches_and_channels_first(make_model, photos, tmp_path):
     ("change", "message"),
     [
         ({"--data": "digits"}, "`data` must be what `model` was trained on"),
-        ({"--data": "nowhere"}, "`data` must be 'digits' or a folder"),
+        ({"--data": "nowhere"}, "`data` must be a folder, or the name of a data set"),
         ({"--model": "nowhere.keras"}, "`source` names a file that does not exist"),
         ({"file": "nowhere.tflite"}, "nowhere.tflite"),
         ({"--model": "{other}"}, "`file` must be made from `model`"),

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from keras_poolformer import MetaFormer
-from training.augmentation import RandomAffine
+from training.augmentation import Augmentation
 from training.datasets.dataset import Dataset
 from training.datasets.digits import load_digits
 from training.recipe import Recipe
@@ -40,9 +40,9 @@ def digits() -> Dataset:
     return load_digits()
 
 
-def _build_tiny(input_shape, classes):
+def _build_tiny(input_shape, classes, **arguments):
     image = keras.Input(input_shape)
-    x = keras.layers.Rescaling(1 / 127.5, -1)(image)
+    x = keras.layers.Rescaling(1 / 127.5, -1, dtype="float32")(image)
     x = MetaFormer(
         depths=(1,),
         dims=(48,),
@@ -52,6 +52,7 @@ def _build_tiny(input_shape, classes):
         drop_path_rate=0.1,
         input_shape=input_shape,
         classes=classes,
+        **arguments,
     )(x)
     return keras.Model(image, x, name="tiny")
 
@@ -62,8 +63,19 @@ def tiny_recipe() -> Recipe:
     return Recipe(
         build=_build_tiny,
         image_size=8,
-        augmentation=RandomAffine(5, 0.05, 0.5),
+        augmentation=Augmentation(
+            crop_scale=None,
+            flip=0,
+            rotation=5,
+            zoom=0.05,
+            shift=0.5,
+            rand_augment=0,
+            erasing=0,
+            mixup=0,
+            cutmix=0,
+        ),
         epochs=1,
+        warmup_epochs=0.1,
         batch_size=32,
         learning_rate=1e-2,
     )

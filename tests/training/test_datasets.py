@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from training.datasets.dataset import load_dataset, split_off
-from training.datasets.folder import load_folder
+from training.datasets.dataset import Split, load_dataset, split_off
+from training.datasets.folder import class_folders, load_folder, read_split
 
 
 def rows(split):
@@ -81,17 +81,66 @@ def test_folder_of_classes_is_split_the_same_way_every_time(tmp_path, write_imag
     np.testing.assert_array_equal(dataset.test.images, again.test.images)
 
 
+@pytest.mark.parametrize("name", ["validation", "test"])
+def test_other_names_of_the_held_out_part(image_folder, name):
+    (image_folder / "val").rename(image_folder / name)
+    dataset = load_dataset(image_folder)
+    assert (len(dataset.train), len(dataset.test)) == (18, 6)
+    assert all(path.startswith(str(image_folder / name)) for path in dataset.test.images)
+
+
+def test_val_comes_before_test(image_folder, write_images):
+    write_images(image_folder / "test", ["a", "b", "c"], 1)
+    assert len(load_dataset(image_folder).test) == 6
+
+
+def test_an_existing_folder_comes_before_a_name(image_folder, monkeypatch):
+    monkeypatch.chdir(image_folder.parent)
+    assert load_dataset("photos").class_names == ("a", "b", "c")
+    image_folder.rename(image_folder.parent / "mnist")
+    assert load_dataset("mnist").class_names == ("a", "b", "c")
+
+
+def test_links_hidden_files_and_names_that_are_not_ascii(tmp_path, write_images):
+    write_images(tmp_path / "data", ["größe 1", "日本"], 3)
+    (first, second) = (tmp_path / "data" / name for name in ("größe 1", "日本"))
+    write_images(tmp_path / "elsewhere", ["x"], 1)
+    (first / "linked.png").symlink_to(tmp_path / "elsewhere" / "x" / "0.png")
+    (first / "lost.png").symlink_to(tmp_path / "nowhere.png")  # named by the check
+    (first / "loop").symlink_to(first)
+    (first / "._0.png").write_bytes(b"of a file system")
+    (first / "folder.png").mkdir()
+    (tmp_path / "data" / "drei").symlink_to(tmp_path / "elsewhere" / "x")
+    classes = class_folders(tmp_path / "data")
+    assert classes == ("drei", "größe 1", "日本")
+    split = read_split(tmp_path / "data", classes)
+    assert list(split.labels) == [0, 1, 1, 1, 1, 1, 2, 2, 2]
+    names = ["0.png", "1.png", "2.png", "linked.png", "lost.png"]
+    assert list(split.images[1:6]) == [str(first / name) for name in names]
+    assert split.name(8) == str(second / "2.png")
+
+
+def test_take_keeps_what_is_known_of_the_images():
+    images = np.array(["a.jpg", "b.png", "c.jpg"], object)
+    split = Split(images, np.arange(3), tensorflow_reads=np.array([True, False, True]))
+    part = split.take([2, 1])
+    assert list(part.images) == ["c.jpg", "b.png"]
+    assert list(part.tensorflow_reads) == [True, False]
+    assert part.names is None
+
+
 def test_images_of_every_suffix_are_found_and_nothing_else(tmp_path, write_images):
-    for suffix in ("jpg", "jpeg", "png", "bmp", "gif"):
+    suffixes = ("jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff")
+    for suffix in suffixes:
         write_images(tmp_path / suffix, ["x", "y"], 2, form=suffix)
     for name in ("x", "y"):
         (tmp_path / "all" / name).mkdir(parents=True)
-        for suffix in ("jpg", "jpeg", "png", "bmp", "gif"):
+        for suffix in suffixes:
             for file in (tmp_path / suffix / name).iterdir():
                 file.rename(tmp_path / "all" / name / f"{file.stem}{suffix}.{suffix.upper()}")
         (tmp_path / "all" / name / "notes.txt").write_text("no image")
     dataset = load_folder(tmp_path / "all")
-    assert len(dataset.train) + len(dataset.test) == 20
+    assert len(dataset.train) + len(dataset.test) == 32
 
 
 def test_missing_folder(tmp_path):

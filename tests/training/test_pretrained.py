@@ -8,9 +8,14 @@ from training.pretrained import load_pretrained
 from training.recipe import find_recipe
 
 
+def build_recipe(name, shape, classes):
+    recipe = find_recipe(name)
+    return recipe.build(shape, classes, **recipe.model)
+
+
 def build(classes=10, seed=0, size=8):
     keras.utils.set_random_seed(seed)
-    return find_recipe("digits").build((size, size, 1), classes)
+    return build_recipe("digits", (size, size, 1), classes)
 
 
 def values(model):
@@ -40,7 +45,7 @@ def test_other_classes_and_image_size_take_all_but_the_classifier(tmp_path):
 
 
 def test_another_architecture_changes_nothing(tmp_path):
-    source, model = find_recipe("images").build((32, 32, 3), 10), build()
+    source, model = build_recipe("images", (32, 32, 3), 10), build()
     before = values(model)
     source.save(tmp_path / "source.keras")
     with pytest.raises(ValueError, match=r"`weights`.*architecture.*differs in"):

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from training.datasets.dataset import Dataset, Split, split_off
+from training.datasets.dataset import TEST_SHARE, Dataset, Split, split_off
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-TEST_SHARE = 0.2
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+HELD_OUT = ("val", "validation", "test")
+"""Names of the folder beside train/ that holds the images to measure on; the first counts."""
 
 _LAYOUT = "a folder with one folder of images for each class, or with such folders train/ and val/"
 
@@ -15,28 +16,30 @@ _LAYOUT = "a folder with one folder of images for each class, or with such folde
 def load_folder(folder: Path) -> Dataset:
     """Returns the images of a folder, whose classes are its folders in sorted order.
 
-    With `train/` and `val/` inside, those are the parts. Otherwise a fifth of the
-    images is held out, the same one every time. The held-out part serves as
-    validation and as test: no choice is made by it.
+    With `train/` and `val/` inside, those are the parts; `validation/` or `test/` do
+    as well as `val/`. Otherwise a fifth of the images is held out, the same one every
+    time. The held-out part serves as validation and as test: no choice is made by it.
 
     Raises:
         ValueError: if the folder does not hold images of two classes or more.
     """
     if not folder.is_dir():
         raise ValueError(
-            f"`data` must be 'digits' or {_LAYOUT}. Received: {str(folder)!r}, which is no folder"
+            f"`data` must be 'digits', {_LAYOUT}, or the name of a data set in TensorFlow "
+            f"Datasets. Received: {str(folder)!r}, which is no folder"
         )
-    if (folder / "train").is_dir() and (folder / "val").is_dir():
+    held_out_folder = next((folder / name for name in HELD_OUT if (folder / name).is_dir()), None)
+    if (folder / "train").is_dir() and held_out_folder is not None:
         classes = class_folders(folder / "train")
-        held_out_classes = class_folders(folder / "val")
+        held_out_classes = class_folders(held_out_folder)
         if classes != held_out_classes:
             raise ValueError(
-                "`data` must have the same classes in train/ and in val/. "
+                f"`data` must have the same classes in train/ and in {held_out_folder.name}/. "
                 f"Received: {str(folder)!r}, where only one of them has "
                 f"{sorted(set(classes) ^ set(held_out_classes))}"
             )
         train = read_split(folder / "train", classes)
-        test = read_split(folder / "val", classes)
+        test = read_split(held_out_folder, classes)
     else:
         classes = class_folders(folder)
         everything = read_split(folder, classes)
@@ -46,8 +49,7 @@ def load_folder(folder: Path) -> Dataset:
                 "`data` must have two images or more in every class, one to learn from and one to "
                 f"hold out. Received: {str(folder)!r}, where a class has {fewest}"
             )
-        held_out = max(round(len(everything) * TEST_SHARE), len(classes))
-        train, test = split_off(everything, held_out)
+        train, test = split_off(everything, max(round(len(everything) * TEST_SHARE), len(classes)))
     return Dataset(str(folder), classes, channels=3, train=train, validation=test, test=test)
 
 
@@ -70,7 +72,10 @@ def class_folders(folder: Path) -> tuple[str, ...]:
 
 
 def read_split(folder: Path, classes: tuple[str, ...]) -> Split:
-    """Lists the images of all classes.
+    """Lists the images of all classes: every file with the name of one.
+
+    Links to images count, also broken ones: to leave those out is not for a listing,
+    which would do it without a word.
 
     Raises:
         ValueError: if a class has none.
@@ -81,7 +86,7 @@ def read_split(folder: Path, classes: tuple[str, ...]) -> Split:
         found = sorted(
             str(path)
             for path in (folder / name).rglob("*")
-            if path.suffix.lower() in SUFFIXES and path.is_file()
+            if path.suffix.lower() in SUFFIXES and path.name[0] != "." and not path.is_dir()
         )
         if not found:
             raise ValueError(
@@ -90,4 +95,5 @@ def read_split(folder: Path, classes: tuple[str, ...]) -> Split:
             )
         paths += found
         labels += [label] * len(found)
-    return Split(np.array(paths), np.array(labels, dtype="int64"))
+    # Objects: in an array of strings, every path takes the memory of the longest.
+    return Split(np.array(paths, object), np.array(labels, dtype="int64"))

@@ -1,0 +1,1 @@
+"""This project beside its peers, each run with its own tools."""
