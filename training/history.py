@@ -75,8 +75,7 @@ class TensorBoard:
         with tf.device("CPU"), self._writer.as_default(step=number):
             for name, value in epoch.items():
                 if math.isfinite(value):
-                    part, _, plain = name.rpartition("val_")
-                    del part
+                    plain = name.removeprefix("val_")
                     tf.summary.scalar(f"{plain}/validation" if plain != name else name, value)
         self._writer.flush()
 
