@@ -37,13 +37,13 @@ class Settings:
         threads: Of PyTorch on the CPU; 0 for its own choice.
     """
 
-    depths: tuple[int, ...] = (2, 2, 4, 2)
+    depths: tuple[int, ...] = (1, 1, 3, 1)
     dims: tuple[int, ...] = (32, 64, 128, 256)
     layer_scale: float = 0.1
     drop_path: float = 0.05
     image_size: int = 64
     crop_pct: float = 1.0
-    epochs: int = 30
+    epochs: int = 20
     batch_size: int = 64
     lr: float = 2e-3
     warmup_lr: float = 1e-6

@@ -1,29 +1,9 @@
 """The PyTorch models that this library must agree with, and their weights in Keras."""
 
-import importlib
-
 import numpy as np
 import torch
 
-
-def import_torchvision():
-    """Imports torchvision beside a torch build that it was not compiled for.
-
-    transformers and timm import torchvision, which registers two operators of
-    its compiled code and fails where they do not exist. No PoolFormer calls them.
-    """
-    try:
-        importlib.import_module("torchvision")
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        importlib.import_module("torchvision")
-        return library  # its definitions would end with the object
-    return None
-
+from benchmarks.peers import import_torchvision
 
 TORCHVISION = import_torchvision()
 

@@ -142,7 +142,8 @@ class Checkpoint:
 
 def to_numpy(variable: Any) -> np.ndarray:
     """Returns the value of a Keras variable."""
-    return np.asarray(keras.ops.convert_to_numpy(variable.value))
+    # As a tensor first: numpy cannot read a variable that TensorFlow mirrors between processes.
+    return np.asarray(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable)))
 
 
 def _variables(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]:

@@ -231,7 +231,8 @@ def _reading(
             tf.TensorSpec([], source),
             tf.TensorSpec([], tf.int64),
             tf.TensorSpec([3, 2], tf.int32),
-        ]
+        ],
+        autograph=False,  # nothing to convert, and looking takes a second
     )
     def read(source: Any, label: Any, seeds: Any) -> Any:
         if crops is None:
@@ -257,6 +258,7 @@ def _mixing(
             tf.TensorSpec([rows, classes], tf.float32),
             tf.TensorSpec([2], tf.int32),
         ],
+        autograph=False,
     )
     return mix.get_concrete_function()
 

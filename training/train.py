@@ -8,12 +8,9 @@ python -m training.train --recipe poolformer_s12_imagenet --data imagenet2012
 A run that was interrupted goes on when the same command is given again.
 """
 
-import dataclasses
 import json
 import signal
-import statistics
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -21,27 +18,24 @@ from typing import Any
 
 import keras
 
-from keras_poolformer.files import replacing
 from training import checkpoint
-from training.averaging import AveragedWeights, averaged_weights, averages
+from training.averaging import averaged_weights
 from training.checkpoint import Checkpoint, Progress
 from training.command_line import Command, read_command
-from training.curves import save_curves
 from training.datasets.check import check_dataset
 from training.datasets.dataset import Dataset, load_dataset
 from training.distribution import Workers, connect
-from training.guard import Guard, Stopped, StopSignal
-from training.history import TensorBoard, best_epoch, epoch_values, save_history
+from training.epochs import Epochs
+from training.guard import Stopped
 from training.models import freeze_stages
 from training.optimizer import learning_rate_schedule, make_optimizer
-from training.pipeline import TrainingPipeline, Worker, weighted_batches
+from training.pipeline import TrainingPipeline, Worker
 from training.pretrained import load_pretrained
-from training.progress_bar import ProgressBar
-from training.random_state import seed_epoch
 from training.recipe import Recipe
+from training.results import final_scores, save_results, summarize
 from training.run_folder import RECIPE, SUMMARY, RunFolder
 from training.settings import describe, show
-from training.summary import machine, versions
+from training.validation import Validation
 
 
 def train(
@@ -91,7 +85,7 @@ def train(
     settings = {
         "recipe": describe(recipe),
         "data": dataset.name,
-        "images": {part: len(getattr(dataset, part)) for part in ("train", "validation", "test")},
+        "images": dataset.counts(),
         "class_names": list(dataset.class_names),
         "weights": None if weights is None else str(weights),
         "seed": seed,
@@ -107,7 +101,6 @@ def train(
                 print(f"Start from {weights}" + ("" if whole else ", with a new classifier"))
         freeze_stages(model, recipe.freeze)
 
-    stop = StopSignal()
     with RunFolder(output, settings, overwrite) if workers.is_chief else nullcontext() as folder:
         workers.barrier("the folder is there")
         found = workers.gather(
@@ -169,197 +162,32 @@ def train(
                 print(f"Go on after epoch {progress.epoch}, step {progress.step}")
 
         # === Epoch by epoch ===
-        validation = Validation(dataset.validation, recipe, classes, image_shape, workers)
-        if progress.step:  # TensorFlow makes the metrics at their first use; theirs are restored
-            network.evaluate(validation.batches, steps=1, verbose=0)
-        board = TensorBoard(output) if workers.is_chief else None
-        while progress.epoch < recipe.total_epochs:
-            began = time.perf_counter()
-            first, progress.step = progress.step, 0
+        epochs = Epochs(
+            model=model,
+            network=network,
+            recipe=recipe,
+            pipeline=pipeline,
+            validation=Validation(dataset.validation, recipe, classes, image_shape, workers),
+            schedule=schedule,
+            workers=workers,
+            output=output,
+            seed=seed,
+            verbose=verbose,
+            progress=progress,
+        )
+        epochs.run(earlier)
 
-            def save(done: int, began: float = began) -> None:
-                sums = workers.metric_sums(network)
-                if workers.is_chief:
-                    seconds = progress.seconds + time.perf_counter() - began
-                    state = dataclasses.replace(progress, step=done, seconds=seconds)
-                    checkpoint.save(output / checkpoint.FILE, network, state, sums)
-
-            resumed = earlier if first else None
-            epoch = progress.epoch
-
-            def restore_metrics(resumed: Checkpoint | None = resumed) -> None:
-                if resumed is not None:
-                    workers.set_metric_sums(network, resumed.metrics)
-
-            def start_random(resumed: Checkpoint | None = resumed, epoch: int = epoch) -> None:
-                if resumed is None:
-                    seed_epoch(seed, epoch)
-                else:
-                    resumed.restore_random_state()
-
-            callbacks: list[keras.callbacks.Callback] = [
-                Guard(
-                    save,
-                    recipe.checkpoint_minutes,
-                    stop,
-                    pipeline.steps,
-                    first,
-                    restore_metrics,
-                    start_random,
-                    workers.any if workers.count > 1 else None,
-                )
-            ]
-            if averages(network.optimizer):
-                callbacks.append(AveragedWeights())
-            if verbose:
-                callbacks.append(
-                    ProgressBar(recipe.total_epochs, pipeline.steps, first, pipeline.batch_size)
-                )
-            try:
-                with stop.caught():
-                    logs = network.fit(
-                        workers.feed(pipeline.epoch(progress.epoch, first)),
-                        initial_epoch=progress.epoch,
-                        epochs=progress.epoch + 1,
-                        steps_per_epoch=pipeline.steps - first,
-                        validation_data=validation.batches,
-                        validation_steps=validation.steps,
-                        callbacks=callbacks,
-                        shuffle=False,  # done by the pipeline; Keras would warn that it cannot
-                        verbose=verbose,
-                    ).history
-            except FloatingPointError as error:
-                raise FloatingPointError(
-                    f"{error} of epoch {progress.epoch + 1}. {_last_checkpoint(output)} Try a "
-                    f"lower learning rate than {recipe.learning_rate:g}"
-                ) from error
-            seconds = time.perf_counter() - began
-            earlier = None
-            progress.history.append(
-                epoch_values(
-                    {name: values[-1] for name, values in logs.items()},
-                    float(schedule((progress.epoch + 1) * pipeline.steps - 1)),
-                    seconds,
-                    (pipeline.steps - first) * pipeline.batch_size / seconds,
-                )
-            )
-            progress.epoch += 1
-            progress.seconds += seconds
-            if best_epoch(progress.history) == progress.epoch:
-                with averaged_weights(network), workers.alone():
-                    if workers.is_chief:
-                        save_model(model, output / "best.keras")
-            if board is not None:
-                save_history(progress.history, output)
-                board.write(progress.epoch, progress.history[-1])
-                checkpoint.save(output / checkpoint.FILE, network, progress)
-            if workers.any(stop.received is not None):
-                raise Stopped(stop.received or signal.SIGTERM)
-        if board is not None:
-            board.close()
-
-        # === The one look at the test images, and the results ===
+        # === The results ===
         with averaged_weights(network):
-            if dataset.test is dataset.validation:
-                last = progress.history[-1]
-                scores = {
-                    name: last[f"val_{name}"]
-                    for name in ("accuracy", "top5")
-                    if f"val_{name}" in last
-                }
-            else:
-                test = Validation(dataset.test, recipe, classes, image_shape, workers)
-                scores = network.evaluate(
-                    test.batches, steps=test.steps, verbose=0, return_dict=True
-                )
-            best = best_epoch(progress.history)
-            summary = {
-                "recipe": recipe_name,
-                "settings": settings["recipe"],
-                **{key: settings[key] for key in ("data", "images", "class_names")},
-                "broken_images": len(broken),
-                "input": {"shape": list(image_shape), "pixels": "0 to 255"},
-                "parameters": model.count_params(),
-                **{key: settings[key] for key in ("weights", "seed")},
-                "epochs": progress.epoch,
-                "training_seconds": round(progress.seconds, 1),
-                "images_per_second": statistics.median(
-                    epoch["images_per_second"] for epoch in progress.history
-                ),
-                "validation_accuracy": progress.history[-1]["val_accuracy"],
-                "best_epoch": best,
-                "best_validation_accuracy": progress.history[best - 1]["val_accuracy"],
-                "test_accuracy": float(scores["accuracy"]),
-                "test_top5": float(scores["top5"]) if "top5" in scores else None,
-                "backend": keras.config.backend(),
-                "workers": {"processes": workers.count, "devices": workers.replicas},
-                "machine": machine(),
-                "versions": versions(),
-            }
+            scores = final_scores(network, dataset, recipe, image_shape, workers, progress)
+            used = {**settings, "images": dataset.counts(), "broken_images": len(broken)}
+            summary = summarize(model, scores, progress, used, recipe_name, workers)
             if folder is not None:
                 with workers.alone():
-                    save_model(model, output / "model.keras")
-                save_curves(
-                    progress.history,
-                    output / "curves.png",
-                    f"{model.name}, {progress.epoch} epochs on {Path(dataset.name).name}",
-                    f"Top-1 accuracy on {len(dataset.test)} held-out test images: "
-                    f"{summary['test_accuracy']:.2%}",
-                )
-                with replacing(output / SUMMARY) as path:
-                    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+                    save_results(model, progress, summary, output)
                 folder.checkpoint.unlink(missing_ok=True)  # the run is complete
         workers.barrier("the results are there")
     return summary
-
-
-class Validation:
-    """Images to measure on, over all workers, each exactly once.
-
-    Attributes:
-        batches: What `fit` and `evaluate` take.
-        steps: Batches of each worker.
-    """
-
-    def __init__(
-        self,
-        split: Any,
-        recipe: Recipe,
-        classes: int,
-        image_shape: tuple[int, int, int],
-        workers: Workers,
-    ) -> None:
-        batch = min(recipe.batch_size, -(-len(split) // workers.replicas) * workers.replicas)
-        worker = Worker(workers.rank, workers.count)
-        self.steps = -(-len(split) // batch)
-        padding = self.steps * batch / len(split)
-        batches = weighted_batches(split, classes, image_shape, batch, recipe.crop_pct, worker)
-        # Keras divides the weighted losses by the number of rows, padding included. Accuracies
-        # are shares of the sum of the weights, which their common factor does not change.
-        self.batches = workers.feed(batches.map(lambda x, y, weight: (x, y, weight * padding)))
-
-
-def save_model(model: keras.Model, target: Path) -> None:
-    """Writes the model alone. Keras would add the optimizer, which is twice as large."""
-    # Where several devices share the work, a model around this one is compiled.
-    optimizer, compiled = getattr(model, "optimizer", None), model.compiled
-    if optimizer is not None:
-        model.optimizer, model.compiled = None, False
-    try:
-        with replacing(target) as path:
-            model.save(path)
-    finally:
-        if optimizer is not None:
-            model.optimizer, model.compiled = optimizer, compiled
-
-
-def _last_checkpoint(output: Path) -> str:
-    file = output / checkpoint.FILE
-    if not file.is_file():
-        return "There is no checkpoint yet."
-    progress = Checkpoint(file).progress
-    done = f"after epoch {progress.epoch}, step {progress.step}"
-    return f"The last good checkpoint is {file}, {done}."
 
 
 def run(command: Command) -> int:

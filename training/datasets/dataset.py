@@ -81,6 +81,10 @@ class Dataset:
     validation: Split | RecordSplit
     test: Split | RecordSplit
 
+    def counts(self) -> dict[str, int]:
+        """Returns the number of images of each part."""
+        return {part: len(getattr(self, part)) for part in ("train", "validation", "test")}
+
     def limit(self, images: int) -> "Dataset":
         """Returns the data set with at most `images` training images.
 

@@ -6,20 +6,6 @@ The paper reports 77.2 % top-1 after 300 epochs with 4,096 images an update at 4
 the rate here for that batch. Neither the time nor the accuracy is measured by this project.
 """
 
-from training.models import poolformer
-from training.recipe import Recipe
+from training.imagenet import imagenet_recipe
 
-RECIPE = Recipe(
-    build=poolformer,
-    model={"variant": "S12"},
-    data="imagenet2012",
-    image_size=224,
-    crop_pct=0.9,
-    epochs=300,
-    cooldown_epochs=10,
-    warmup_epochs=5,
-    batch_size=1024,
-    learning_rate=1e-3,
-    reference_batch=1024,
-    precision="mixed_bfloat16",
-)
+RECIPE = imagenet_recipe("S12")

@@ -56,9 +56,9 @@ def environments(count):
         yield {**os.environ, **common, **(own if count > 1 else {})}
 
 
-def start(output, processes=1, **options):
-    """Runs the job to its end and returns the exit codes and what was printed."""
-    command = [sys.executable, "-m", JOB, str(output), json.dumps(options)]
+def launch(output, module, arguments, processes=1):
+    """Starts `python -m module arguments` in every process; each prints into a file."""
+    command = [sys.executable, "-m", module, *arguments]
     variables = list(environments(processes))
     if keras.config.backend() == "torch" and processes > 1:
         torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
@@ -70,6 +70,11 @@ def start(output, processes=1, **options):
             running.append(
                 subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
             )
+    return running
+
+
+def finish(output, running):
+    """Waits for processes and returns their exit codes and what was printed."""
     try:
         codes = [process.wait(SECONDS) for process in running]
     finally:
@@ -77,6 +82,11 @@ def start(output, processes=1, **options):
             process.kill()
     texts = [path.read_text() for path in sorted(output.glob("*.txt"))]
     return codes, "\n".join(texts)
+
+
+def start(output, processes=1, **options):
+    """Runs the job to its end and returns the exit codes and what was printed."""
+    return finish(output, launch(output, JOB, [str(output), json.dumps(options)], processes))
 
 
 def results(output, processes=1, **options):
