@@ -7,12 +7,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from training.checkpoint import to_numpy
+from training.optimizer import inner_optimizer
+from training.variables import assign, to_numpy
 
 
 def averages(optimizer: keras.optimizers.Optimizer) -> bool:
     """Returns whether an optimizer keeps an average of the weights."""
-    return bool(_inner(optimizer).use_ema)
+    return bool(inner_optimizer(optimizer).use_ema)
 
 
 @contextmanager
@@ -25,11 +26,11 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     raw = [np.array(to_numpy(weight)) for weight in weights]
     model.optimizer.finalize_variable_values(weights)
     # On JAX a weight and its average are one buffer now, which the next step would give away.
-    _assign(weights, [np.array(to_numpy(weight)) for weight in weights])
+    assign(weights, [np.array(to_numpy(weight)) for weight in weights])
     try:
         yield
     finally:
-        _assign(weights, raw)
+        assign(weights, raw)
 
 
 class AveragedWeights(keras.callbacks.Callback):
@@ -51,17 +52,7 @@ class AveragedWeights(keras.callbacks.Callback):
         self._swap.__exit__(None, None, None)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        _inner(self.model.optimizer).use_ema = False
+        inner_optimizer(self.model.optimizer).use_ema = False
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        _inner(self.model.optimizer).use_ema = True
-
-
-def _assign(weights: list[keras.Variable], values: list[np.ndarray]) -> None:
-    for weight, value in zip(weights, values, strict=True):
-        weight.assign(value)
-
-
-def _inner(optimizer: Any) -> Any:
-    """The optimizer inside one that scales the loss."""
-    return getattr(optimizer, "inner_optimizer", optimizer)
+        inner_optimizer(self.model.optimizer).use_ema = True

@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from keras_poolformer.files import replacing
 from training.random_state import random_state, set_random_state
+from training.variables import assign, to_numpy
 
 FILE = "checkpoint.safetensors"
 
@@ -120,8 +120,7 @@ class Checkpoint:
                 f"{str(self.path)!r}, which differs in {len(differing)} variables, the first "
                 f"{differing[0]!r}. Pass --overwrite to start anew"
             )
-        for name, variable in pairs:
-            variable.assign(self._tensors[name])
+        assign((v for _, v in pairs), (self._tensors[name] for name, _ in pairs))
 
     def restore_random_state(self) -> None:
         """Goes on with the random numbers after those that were drawn."""
@@ -138,12 +137,6 @@ class Checkpoint:
         """The sums that the metrics of an interrupted epoch had come to."""
         numbers = [int(name[8:]) for name in self._tensors if name.startswith("metrics/")]
         return [self._tensors[f"metrics/{number}"] for number in sorted(numbers)]
-
-
-def to_numpy(variable: Any) -> np.ndarray:
-    """Returns the value of a Keras variable."""
-    # As a tensor first: numpy cannot read a variable that TensorFlow mirrors between processes.
-    return np.asarray(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable)))
 
 
 def _variables(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]:

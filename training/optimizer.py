@@ -1,5 +1,7 @@
 """The optimizer of a recipe: AdamW or LAMB, its learning rate, and what decays."""
 
+from typing import Any
+
 import keras
 
 from training.lamb import Lamb
@@ -68,3 +70,8 @@ def make_optimizer(
     if recipe.precision == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+def inner_optimizer(optimizer: Any) -> Any:
+    """Returns the optimizer inside one that scales the loss; any other is its own."""
+    return getattr(optimizer, "inner_optimizer", optimizer)

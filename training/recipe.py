@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import keras
 
 from training.augmentation import Augmentation
+from training.fields import check_field, is_integer, is_number
 
 OPTIMIZERS = ("adamw", "lamb")
 SCHEDULES = ("cosine", "constant")
@@ -96,42 +97,44 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("image_size", "epochs", "batch_size", "accumulation", "steps_per_execution"):
-            _check(self, name, "a positive integer", lambda v: _is_int(v) and v > 0)
+            check_field(self, name, "a positive integer", lambda v: is_integer(v) and v > 0)
         for name in ("cooldown_epochs", "freeze"):
-            _check(self, name, "an integer, 0 or more", lambda v: _is_int(v) and v >= 0)
-        _check(
+            check_field(self, name, "an integer, 0 or more", lambda v: is_integer(v) and v >= 0)
+        check_field(
             self,
             "reference_batch",
             "a positive integer, such as 1024, or None",
-            lambda v: v is None or (_is_int(v) and v > 0),
+            lambda v: v is None or (is_integer(v) and v > 0),
         )
         for name in ("learning_rate", "warmup_learning_rate", "final_learning_rate"):
-            _check(self, name, "positive, such as 1e-3", lambda v: _is_number(v) and 0 < v < 1e308)
-        _check(
+            check_field(
+                self, name, "positive, such as 1e-3", lambda v: is_number(v) and 0 < v < 1e308
+            )
+        check_field(
             self,
             "clip_norm",
             "positive, such as 1.0, or None",
-            lambda v: v is None or (_is_number(v) and v > 0),
+            lambda v: v is None or (is_number(v) and v > 0),
         )
         for name in ("warmup_epochs", "weight_decay", "checkpoint_minutes"):
-            _check(self, name, "a number, 0 or more", lambda v: _is_number(v) and v >= 0)
-        _check(
+            check_field(self, name, "a number, 0 or more", lambda v: is_number(v) and v >= 0)
+        check_field(
             self,
             "label_smoothing",
             "at least 0 and below 1",
-            lambda v: _is_number(v) and 0 <= v < 1,
+            lambda v: is_number(v) and 0 <= v < 1,
         )
-        _check(
+        check_field(
             self,
             "ema",
             "above 0 and below 1, such as 0.9999, or None",
-            lambda v: v is None or (_is_number(v) and 0 < v < 1),
+            lambda v: v is None or (is_number(v) and 0 < v < 1),
         )
-        _check(
+        check_field(
             self,
             "crop_pct",
             "above 0 and at most 1, such as 0.9",
-            lambda v: _is_number(v) and 0 < v <= 1,
+            lambda v: is_number(v) and 0 < v <= 1,
         )
         for name, values in (
             ("optimizer", OPTIMIZERS),
@@ -139,7 +142,7 @@ class Recipe:
             ("precision", PRECISIONS),
             ("jit_compile", (True, False, "auto")),
         ):
-            _check(self, name, f"one of {values}", lambda v, values=values: v in values)
+            check_field(self, name, f"one of {values}", values.__contains__)
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"`warmup_epochs` must be fewer than the {self.epochs} epochs of the training. "
@@ -174,20 +177,6 @@ class Recipe:
             names += list(inspect.signature(MetaFormer).parameters)
         given = ("input_shape", "classes", "input_tensor", "include_top", "dtype", "trainable")
         return tuple(sorted(set(names) - set(given)))
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
-
-
-def _check(recipe: Recipe, name: str, wanted: str, is_right: Any) -> None:
-    value = getattr(recipe, name)
-    if not is_right(value):
-        raise ValueError(f"`{name}` must be {wanted}. Received: {value!r}")
 
 
 def recipe_names() -> list[str]:

@@ -25,7 +25,6 @@ class RunFolder:
     Attributes:
         path: The folder.
         checkpoint: File of the last checkpoint.
-        is_complete: Whether a run with these settings has ended here.
 
     Raises:
         ValueError: if the folder holds a run with other settings, or another process
@@ -53,7 +52,6 @@ class RunFolder:
         except BaseException:
             self._lock.close()
             raise
-        self.is_complete = (path / SUMMARY).is_file()
 
     def __enter__(self) -> "RunFolder":
         return self

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from training.class_labels import Labels, match
+from training.datasets.records import read_records
 from training.datasets.tfds import is_tfds_name as is_tfds_name
 from training.datasets.tfds import open_builder
 from training.labelled_images import LabelledImage, LabelledImages
@@ -65,14 +66,6 @@ class _Images:
     limit: int | None
 
     def __iter__(self) -> Iterator[LabelledImage]:
-        import tensorflow_datasets as tfds
-
-        encoded = self.builder.as_dataset(
-            split=self.split,
-            shuffle_files=False,
-            decoders={"image": tfds.decode.SkipDecoding()},
-        )
-        numbered = enumerate(encoded.as_numpy_iterator())
-        for number, example in itertools.islice(numbered, self.limit):
-            label = self.indices[int(example["label"])]
-            yield LabelledImage(f"{self.split}[{number}]", example["image"], label)
+        numbered = enumerate(read_records(self.builder, self.split).as_numpy_iterator())
+        for number, (encoded, label) in itertools.islice(numbered, self.limit):
+            yield LabelledImage(f"{self.split}[{number}]", encoded, self.indices[int(label)])

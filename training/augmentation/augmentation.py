@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.augmentation import crop, erasing, geometry, mixing, rand_augment
+from training.fields import check_field, is_integer, is_number
 
 INTERPOLATIONS = ("random", "bilinear", "bicubic")
 
@@ -75,25 +76,23 @@ class Augmentation:
         )
         self._check("interpolation", f"one of {INTERPOLATIONS}", lambda v: v in INTERPOLATIONS)
         for name in ("flip", "erasing", "mix_probability", "cutmix_share"):
-            self._check(name, "a probability in [0, 1]", lambda v: _is_number(v) and 0 <= v <= 1)
-        self._check("zoom", "at least 0 and below 1", lambda v: _is_number(v) and 0 <= v < 1)
+            self._check(name, "a probability in [0, 1]", lambda v: _is_finite(v) and 0 <= v <= 1)
+        self._check("zoom", "at least 0 and below 1", lambda v: _is_finite(v) and 0 <= v < 1)
         self._check(
             "magnitude",
             f"in [0, {rand_augment.LARGEST:g}]",
-            lambda v: _is_number(v) and 0 <= v <= rand_augment.LARGEST,
+            lambda v: _is_finite(v) and 0 <= v <= rand_augment.LARGEST,
         )
         for name in ("rotation", "shift", "magnitude_std", "mixup", "cutmix"):
-            self._check(name, "a number, 0 or more", lambda v: _is_number(v) and v >= 0)
+            self._check(name, "a number, 0 or more", lambda v: _is_finite(v) and v >= 0)
         self._check(
             "rand_augment",
             "an integer in [0, 16], the operations drawn for an image",
-            lambda v: isinstance(v, int) and not isinstance(v, bool) and 0 <= v <= 16,
+            lambda v: is_integer(v) and 0 <= v <= 16,
         )
 
     def _check(self, name: str, wanted: str, is_right: Callable[[Any], bool]) -> None:
-        value = getattr(self, name)
-        if not is_right(value):
-            raise ValueError(f"`augmentation.{name}` must be {wanted}. Received: {value!r}")
+        check_field(self, name, wanted, is_right, prefix="augmentation.")
 
     def check_channels(self, channels: int) -> None:
         """Makes sure that images of so many channels can be changed.
@@ -208,14 +207,14 @@ class Augmentation:
         )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _is_finite(value: Any) -> bool:
+    return is_number(value) and math.isfinite(value)
 
 
 def _is_range(value: Any) -> bool:
     return (
         isinstance(value, tuple)
         and len(value) == 2
-        and all(_is_number(bound) for bound in value)
+        and all(_is_finite(bound) for bound in value)
         and 0 < value[0] <= value[1]
     )

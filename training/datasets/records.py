@@ -67,17 +67,25 @@ class RecordSplit:
         return tf.data.experimental.from_variant(variant, records.element_spec)
 
     def _read(self, permute: Callable[[Any], Any] | None = None) -> Any:
-        import tensorflow_datasets as tfds
+        return read_records(self.builder, f"{self.split}[{self.start}:{self.stop}]", permute)
 
-        encoded = self.builder.as_dataset(
-            split=f"{self.split}[{self.start}:{self.stop}]",
-            shuffle_files=False,  # it would mix in the global seed as well
-            decoders=tfds.decode.PartialDecoding(
-                {"image": True, "label": True}, {"image": tfds.decode.SkipDecoding()}
-            ),
-            read_config=tfds.ReadConfig(
-                try_autocache=False,
-                experimental_interleave_sort_fn=permute,
-            ),
-        )
-        return encoded.map(lambda example: (example["image"], example["label"]))
+
+def read_records(builder: Any, split: str, permute: Callable[[Any], Any] | None = None) -> Any:
+    """Returns the encoded images of a split and their labels as a `tf.data.Dataset`.
+
+    Args:
+        builder: The prepared data set, with the features `image` and `label`.
+        split: Such as `"train"` or `"train[:10%]"`.
+        permute: Puts the record files into another order.
+    """
+    import tensorflow_datasets as tfds
+
+    encoded = builder.as_dataset(
+        split=split,
+        shuffle_files=False,  # it would mix in the global seed as well
+        decoders=tfds.decode.PartialDecoding(
+            {"image": True, "label": True}, {"image": tfds.decode.SkipDecoding()}
+        ),
+        read_config=tfds.ReadConfig(try_autocache=False, experimental_interleave_sort_fn=permute),
+    )
+    return encoded.map(lambda example: (example["image"], example["label"]))

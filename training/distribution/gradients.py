@@ -5,6 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from training.optimizer import inner_optimizer
+
 LIMITS = ("clipnorm", "global_clipnorm", "clipvalue")
 
 
@@ -29,7 +31,7 @@ def share_gradients(optimizer: Any, replicas: int) -> None:
         optimizer: A Keras optimizer, or a `LossScaleOptimizer` around one.
         replicas: Devices of all processes.
     """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = inner_optimizer(optimizer)
     for limit in LIMITS:
         value = getattr(inner, limit)
         if value is not None:

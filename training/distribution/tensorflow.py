@@ -12,6 +12,7 @@ from training.distribution.gradients import looks_at_gradients, share_gradients
 from training.distribution.launch import Launch
 from training.distribution.seeds import seed_of_device
 from training.distribution.workers import Workers, too_few_devices
+from training.optimizer import inner_optimizer
 from training.quiet import quiet
 
 TIMEOUT_SECONDS = 1800
@@ -186,7 +187,7 @@ class MirroredModel(keras.Model):
                 self._prepare(self.optimizer)
 
     def _prepare(self, optimizer: Any) -> None:
-        steps = getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps
+        steps = inner_optimizer(optimizer).gradient_accumulation_steps
         if steps is not None:
             raise ValueError(
                 "`gradient_accumulation_steps` must be None on several devices of TensorFlow: "

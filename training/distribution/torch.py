@@ -13,6 +13,7 @@ from torch import distributed
 from training.distribution.launch import Launch
 from training.distribution.seeds import derived_seed
 from training.distribution.workers import Workers, too_few_devices
+from training.variables import assign
 
 TIMEOUT = datetime.timedelta(minutes=30)
 """A worker that waits longer for the others gives up."""
@@ -130,9 +131,9 @@ class ParallelModel(keras.Model):
             return super().get_metrics_result()
         with torch.no_grad():
             own = [variable.value.clone() for variable in variables]
-            _assign(variables, summed(variables))
+            assign(variables, summed(variables))
             result = keras.tree.map_structure(torch.clone, super().get_metrics_result())
-            _assign(variables, own)
+            assign(variables, own)
         return result
 
 
@@ -145,8 +146,3 @@ def summed(variables: Sequence[keras.Variable]) -> list[torch.Tensor]:
     return [
         part.reshape(value.shape).to(value.dtype) for part, value in zip(parts, values, strict=True)
     ]
-
-
-def _assign(variables: Sequence[keras.Variable], values: Sequence[torch.Tensor]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from training.distribution.launch import read_launch
+from training.variables import assign, to_numpy
 
 
 class Workers:
@@ -144,8 +145,7 @@ class Workers:
             return
         checksum = 0
         for weight in model.weights:
-            values = np.asarray(keras.ops.convert_to_numpy(weight.value))
-            checksum = zlib.crc32(values.tobytes(), checksum)
+            checksum = zlib.crc32(to_numpy(weight).tobytes(), checksum)
         checksums = self.gather([checksum])[:, 0]
         differing = [rank for rank, other in enumerate(checksums) if other != checksums[0]]
         if differing:
@@ -159,13 +159,11 @@ class Workers:
 
         Waits for all.
         """
-        tensors = [keras.ops.convert_to_tensor(v) for v in model.metrics_variables]
-        return [np.array(keras.ops.convert_to_numpy(tensor)) for tensor in tensors]
+        return [np.array(to_numpy(variable)) for variable in model.metrics_variables]
 
     def set_metric_sums(self, model: keras.Model, sums: Sequence[np.ndarray]) -> None:
         """Puts back what `metric_sums` returned. Waits for all."""
-        for variable, value in zip(model.metrics_variables, sums, strict=True):
-            variable.assign(value)
+        assign(model.metrics_variables, sums)
 
     def close(self) -> None:
         """Leaves the others, at the end of a run that went well."""

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.training.distribution.conftest import SECONDS, finish, launch
+from tests.training.distribution.processes import SECONDS, finish, launch
 from training.checkpoint import FILE, Checkpoint
 
 pytestmark = pytest.mark.slow  # four processes, each with its start and its compilation
