@@ -1,6 +1,7 @@
 """Several devices on torch: `DistributedDataParallel`, one process a device."""
 
 import datetime
+import gc
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -59,10 +60,12 @@ class TorchWorkers(Workers):
     def __init__(self, launch: Launch, device: torch.device) -> None:
         super().__init__(launch.rank, launch.count)
         self.device = device
+        self._networks: list[ParallelModel] = []
 
     def trainable(self, model: keras.Model) -> keras.Model:
         self.check_equal(model)  # of which DistributedDataParallel would say nothing
-        return ParallelModel(model, self)
+        self._networks.append(ParallelModel(model, self))
+        return self._networks[-1]
 
     def gather(self, values: Sequence[float]) -> np.ndarray:
         row = torch.tensor(list(values), dtype=torch.float64, device=self.device)
@@ -77,6 +80,13 @@ class TorchWorkers(Workers):
         super().set_metric_sums(model, [part if self.is_chief else 0 * part for part in sums])
 
     def close(self) -> None:
+        # A group that DistributedDataParallel holds on to ends with the interpreter, which aborts
+        # now and then because threads of the group still run.
+        for network in self._networks:
+            network.parallel_call = network.model
+        self._networks.clear()
+        gc.collect()
+        self.barrier("nobody needs the group")
         distributed.destroy_process_group()
 
 
