@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+EMBEDDINGS = ("authors", "timm")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -14,6 +16,9 @@ class Settings:
     Attributes:
         depths: Blocks of each stage.
         dims: Channels of each stage.
+        embeddings: How the kernels of the patch embeddings start: "authors" as the authors
+            and this project have them, uniform within 1 / sqrt(fan-in); "timm" as timm has
+            all kernels, normal with a deviation of 0.02.
         layer_scale: Start of LayerScale.
         drop_path: Rate of stochastic depth of the last block.
         image_size: Height and width of the images, in pixels.
@@ -39,6 +44,7 @@ class Settings:
 
     depths: tuple[int, ...] = (1, 1, 3, 1)
     dims: tuple[int, ...] = (32, 64, 128, 256)
+    embeddings: str = "authors"
     layer_scale: float = 0.1
     drop_path: float = 0.05
     image_size: int = 64
@@ -86,6 +92,10 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Settings, Path, Path 
         )
     if values["batch_size"] % 2:
         parser.error(f"--batch-size must be even. Received: {values['batch_size']}")
+    if values["embeddings"] not in EMBEDDINGS:
+        parser.error(
+            f"--embeddings must be one of {EMBEDDINGS}. Received: {values['embeddings']!r}"
+        )
     for part in ("train", "val"):
         if not (data / part).is_dir():
             parser.error(f"--data must be a folder with {part}/. Received: {data}")

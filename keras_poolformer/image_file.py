@@ -34,7 +34,7 @@ def read_image(source: Any, upright: bool = True) -> Any:
 
     Returns:
         A `PIL.Image.Image` of its own. Transparency is dropped; of an animation
-        the first picture is taken.
+        the first picture is taken; of grey levels of 16 bits the upper eight.
 
     Raises:
         ImageError: a `ValueError`, if it is missing, broken or no image; the message
@@ -66,13 +66,21 @@ def read_image(source: Any, upright: bool = True) -> Any:
         )
 
     def converted(image: Any) -> Any:
-        return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
+        image = ImageOps.exif_transpose(image) if upright else image
+        if image.mode.startswith("I;16"):  # Pillow would clip them to nearly white ones
+            levels = np.asarray(image.convert("I"))
+            image = Image.fromarray((levels >> 8).astype("uint8"))
+        elif image.mode in ("I", "F"):
+            raise ImageError(source, f"the range of its values is not known (mode {image.mode})")
+        return image.convert("RGB")
 
     try:
         if isinstance(source, Image.Image):
             return converted(source)
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             return converted(image)
+    except ImageError:
+        raise
     # Pillow raises errors of many kinds on broken files.
     except Exception as error:
         is_unknown = isinstance(error, UnidentifiedImageError)

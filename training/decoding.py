@@ -149,7 +149,7 @@ class RandomCrops:
 
         if isinstance(self._split, RecordSplit):
             return tf.cond(
-                _is_plain_jpeg(source),
+                is_plain_jpeg(source),
                 lambda: self._part_of_jpeg(source, seed),
                 lambda: self._part_of_pillow(source, seed),
             )
@@ -197,8 +197,11 @@ class RandomCrops:
         return tf.image.crop_to_bounding_box(image, *tf.unstack(window))
 
 
-def _is_plain_jpeg(content: Any) -> Any:
-    """Whether an encoded image is a JPEG of grey levels or colours, not of printing inks."""
+def is_plain_jpeg(content: Any) -> Any:
+    """Returns whether an encoded image is a JPEG of grey levels or colours, not of inks.
+
+    Of record files, these are what TensorFlow decodes.
+    """
     import tensorflow as tf
 
     return tf.cond(

@@ -67,5 +67,5 @@ class _Images:
 
     def __iter__(self) -> Iterator[LabelledImage]:
         numbered = enumerate(read_records(self.builder, self.split).as_numpy_iterator())
-        for number, (encoded, label) in itertools.islice(numbered, self.limit):
+        for number, (_, encoded, label) in itertools.islice(numbered, self.limit):
             yield LabelledImage(f"{self.split}[{number}]", encoded, self.indices[int(label)])

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.peers import posterising_to_black
-from benchmarks.timm_settings import Settings, parse
+from benchmarks.timm_settings import EMBEDDINGS, Settings, parse
 from benchmarks.timm_training import build, main, train
 from keras_poolformer import MetaFormer
 from tests.references import timm
@@ -78,6 +78,21 @@ def test_the_model_has_the_weights_of_ours():
     reference = timm.create_model("poolformer_s12", drop_path_rate=0.1)
     kinds = [{type(part) for part in model.modules()} for model in (model, reference)]
     assert kinds[0] == kinds[1]
+
+
+@pytest.mark.parametrize("embeddings", EMBEDDINGS)
+def test_patch_embeddings_start_as_asked(embeddings):
+    settings = dataclasses.replace(TINY, dims=(16, 256), embeddings=embeddings)
+    weights = dict(build(settings, 10).named_parameters())
+    kernel = weights["stages.1.downsample.conv.weight"].detach()
+    bound = 1 / (16 * 3 * 3) ** 0.5
+    deviation = {"authors": bound / 3**0.5, "timm": 0.02}[embeddings]
+    assert float(kernel.std()) == pytest.approx(deviation, rel=0.02)
+    assert (float(kernel.abs().max()) <= bound) == (embeddings == "authors")
+    # All else is timm's: the MLPs of both, as in the authors' model.
+    assert float(weights["stages.1.blocks.0.mlp.fc1.weight"].detach().std()) == pytest.approx(
+        0.02, rel=0.02
+    )
 
 
 def test_writes_what_it_measured(photos, tmp_path, capsys):
@@ -183,6 +198,7 @@ def test_the_command_line(photos, tmp_path, capsys):
     [
         (["--depths", "1"], "--depths and --dims must be equally many"),
         (["--batch-size", "3"], "--batch-size must be even. Received: 3"),
+        (["--embeddings", "keras"], "--embeddings must be one of ('authors', 'timm')"),
         (["--data", "nowhere"], "--data must be a folder with train/"),
     ],
 )

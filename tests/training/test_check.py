@@ -77,9 +77,9 @@ BROKEN = {
     "text.jpg": (lambda path: path.write_text("not an image"), "of no format that Pillow knows"),
     "cut.jpg": (cut, "truncated"),
     "cut.png": (cut, "truncated"),
-    "grey16.png": (
-        lambda path: Image.fromarray(np.full((9, 9), 12_000, "uint16")).save(path),
-        r"more than 8 bits (mode I;16 of Pillow)",
+    "depth.tif": (
+        lambda path: Image.fromarray(np.ones((9, 9), "float32")).save(path),
+        "the range of its values is not known (mode F)",
     ),
     "loop.jpg": (lambda path: path.symlink_to(path), "it cannot be read: Too many levels"),
     "lost.jpg": (lambda path: path.symlink_to(path.parent / "gone"), "it cannot be read: No such"),
@@ -194,8 +194,8 @@ def test_results_are_kept_as_long_as_the_files_stay(tmp_path, write_images, monk
     (data / "a" / "0.jpg").write_bytes(b"")
     split, classes = load_split(data)
     looked_at = []
-    look = check._check
-    monkeypatch.setattr(check, "_check", lambda file: looked_at.append(file) or look(file))
+    look = check.decode
+    monkeypatch.setattr(check, "decode", lambda file: looked_at.append(file) or look(file))
 
     def checked():
         looked_at.clear()
@@ -223,14 +223,14 @@ def test_results_are_kept_as_long_as_the_files_stay(tmp_path, write_images, monk
 def test_results_are_kept_when_the_check_is_interrupted(tmp_path, write_images, monkeypatch):
     write_images(tmp_path / "data", ["a", "b"], 3)
     split, classes = load_split(tmp_path / "data")
-    look = check._check
+    look = check.decode
 
     def stops(file):
         if file == split.images[4]:
             raise KeyboardInterrupt
         return look(file)
 
-    monkeypatch.setattr(check, "_check", stops)
+    monkeypatch.setattr(check, "decode", stops)
     with pytest.raises(KeyboardInterrupt):
         check_images(split, classes, tmp_path / "files.json", verbose=0)
     assert len(json.loads((tmp_path / "files.json").read_text())["images"]) == 4

@@ -1,6 +1,7 @@
 """Training from TensorFlow Datasets, with data sets that are made here."""
 
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +25,8 @@ tfds = pytest.importorskip("tensorflow_datasets")
 
 CLASSES = ["rat", "cat", "dog"]
 TRAIN, HELD_OUT = 45, 11
+DAMAGED = {8: 500, 9: 40}
+"""Numbers of two images, a JPEG and a PNG, and the bytes that are left of them."""
 
 
 def encoded(number, size=(14, 12)):
@@ -70,10 +73,14 @@ def folder(tmp_path_factory):
     ]
     split = {"train": labelled(range(TRAIN))}
     held_out = labelled(range(TRAIN, TRAIN + HELD_OUT))
+    damaged = labelled(range(TRAIN))
+    for number, keep in DAMAGED.items():
+        damaged[number]["image"] = damaged[number]["image"][:keep]
     data = {
         "photographs": (photographs, {**split, "validation": held_out, "test": held_out[:3]}),
         "one_part": (photographs, split),
         "only_test": (photographs, {"test": held_out}),
+        "damaged": (photographs, {"train": damaged, "test": held_out}),
         "tiny_grey": (grey, {"train": tiny, "test": tiny[:9]}),
         "boxes": (
             {"image": photographs["image"], "boxes": label},
@@ -155,7 +162,9 @@ def test_larger_ones_are_read_from_their_files(streamed):
     assert isinstance(streamed.train, RecordSplit)
     assert (len(streamed.train), len(streamed.test)) == (TRAIN, HELD_OUT)
     assert streamed.test is streamed.validation
-    assert check_dataset(streamed)[0].train is streamed.train
+    checked, broken = check_dataset(streamed, verbose=0)
+    assert checked.train is streamed.train
+    assert broken == []
 
 
 @pytest.mark.parametrize("memory", [1 << 30, 100])
@@ -217,6 +226,46 @@ def test_nothing_is_fetched_unless_asked(tmp_path, monkeypatch):
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", fetch)
     with pytest.raises(ValueError, match="must be prepared"):
         load_dataset("mnist", data_dir=tmp_path)
+
+
+# === Broken images in record files ===
+
+
+@pytest.fixture
+def damaged(folder, monkeypatch):
+    monkeypatch.setattr(tfds_datasets, "MEMORY_BYTES", 100)
+    return load_dataset("damaged", data_dir=folder)
+
+
+def test_broken_records_are_named_counted_and_left_out(damaged, tmp_path, capsys):
+    cache = tmp_path / "files.json"
+    checked, broken = check_dataset(damaged, cache)
+    assert len(broken) == 2
+    for name, reason in broken:
+        assert re.fullmatch(r"damaged-train\.tfrecord-0000\d-of-00003__\d+", name)
+        assert "Truncated" in reason or "of no format" in reason
+    assert f"2 broken images are left out: {broken[0][0]}: " in capsys.readouterr().out
+    assert len(checked.train) == TRAIN - 2
+    whole = set(range(TRAIN)) - set(DAMAGED)
+    ((images, labels),) = evaluation_batches(checked.train, 3, (6, 5, 3), TRAIN).as_numpy_iterator()
+    assert set(numbers(images)) == whole
+    np.testing.assert_array_equal(labels.argmax(-1), numbers(images) % 3)
+    pipeline = pipeline_of(checked.train, 43)
+    assert set(numbers(epoch_of(pipeline, 0)[0][0])) == whole
+    weighted = weighted_batches(checked.train, 3, (6, 5, 3), 8)
+    assert sum(int(weights.sum()) for _, _, weights in weighted.as_numpy_iterator()) == TRAIN - 2
+
+
+def test_records_are_checked_once(damaged, tmp_path, monkeypatch):
+    cache = tmp_path / "files.json"
+    first = check_dataset(damaged, cache, verbose=0)
+    monkeypatch.setattr(RecordSplit, "identified", None)  # cannot be read any more
+    assert check_dataset(damaged, cache, verbose=0) == first
+
+
+def test_too_many_broken_records_stop_the_run(damaged):
+    with pytest.raises(ValueError, match=r"at most 3% are broken. Received: 45 images, 2 of"):
+        check_dataset(damaged, most_broken=0.03, verbose=0)
 
 
 # === Epochs of record files ===

@@ -1,7 +1,5 @@
 """Broken images are found, named and left out before the training begins."""
 
-import io
-import json
 import os
 import warnings
 import zlib
@@ -13,19 +11,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_poolformer.files import replacing
-from keras_poolformer.image_file import ImageError, read_image
+from training.datasets.broken import MOST_BROKEN, Broken, listed, require_few
+from training.datasets.check_cache import CheckCache
+from training.datasets.check_records import check_records
 from training.datasets.dataset import Dataset, Split
-from training.decoding import JPEG_ACCURACY
+from training.datasets.decodable import Result, decode
 
-MOST_BROKEN = 0.05
-"""Share of broken images that is put up with."""
-
-_FORMAT = 1  # of the file that keeps the results
 _AT_ONCE = 4096  # images that are handed to the threads before the next ones
-
-Result = tuple[bool, str | None]
-"""Whether TensorFlow reads the image, and what is wrong with it."""
 
 
 def check_dataset(
@@ -34,10 +26,8 @@ def check_dataset(
     *,
     most_broken: float = MOST_BROKEN,
     verbose: int = 1,
-) -> tuple[Dataset, list[tuple[str, str]]]:
-    """Checks all images that are files, and leaves the broken ones out.
-
-    Images in record files are not checked: TensorFlow Datasets wrote them.
+) -> tuple[Dataset, Broken]:
+    """Checks all images that are files or in record files, and leaves the broken ones out.
 
     Args:
         dataset: The images.
@@ -53,18 +43,18 @@ def check_dataset(
     """
     parts = {part: getattr(dataset, part) for part in ("train", "validation", "test")}
     checked: dict[int, Any] = {}  # one part may serve as two
-    broken: list[tuple[str, str]] = []
+    broken: Broken = []
     for part in parts.values():
         if id(part) in checked:
             continue
-        checked[id(part)] = part
-        if isinstance(part, Split):
-            checked[id(part)], found = check_images(
-                part, dataset.class_names, cache, most_broken=most_broken, verbose=verbose
-            )
-            broken += found
+        checked[id(part)], found = (
+            check_images(part, dataset.class_names, cache, most_broken=most_broken, verbose=verbose)
+            if isinstance(part, Split)
+            else check_records(part, cache, most_broken=most_broken, verbose=verbose)
+        )
+        broken += found
     if broken and verbose:
-        print(f"{len(broken)} broken images are left out: {_list(broken)}", flush=True)
+        print(f"{len(broken)} broken images are left out: {listed(broken)}", flush=True)
     return replace(dataset, **{name: checked[id(part)] for name, part in parts.items()}), broken
 
 
@@ -75,7 +65,7 @@ def check_images(
     *,
     most_broken: float = MOST_BROKEN,
     verbose: int = 1,
-) -> tuple[Split, list[tuple[str, str]]]:
+) -> tuple[Split, Broken]:
     """Decodes every image once.
 
     Args:
@@ -95,36 +85,31 @@ def check_images(
         ValueError: if more images are broken, or all of a class, or `cache` is another
             kind of file.
     """
-    if not 0 <= most_broken <= 1:
-        raise ValueError(f"`most_broken` must be a share in [0, 1]. Received: {most_broken}")
+    require_few([], len(split), most_broken)
     if split.has_pixels:
         return split, []
     results = _check_all(split, cache, verbose)
     reads = np.array([reads for reads, _ in results], bool)
     is_whole = np.array([reason is None for _, reason in results], bool)
     broken = [(split.name(int(i)), str(results[i][1])) for i in np.flatnonzero(~is_whole)]
-    if len(broken) > most_broken * len(split):
-        raise ValueError(
-            f"`data` must be images of which at most {most_broken:.0%} are broken. Received: "
-            f"{len(split)} images, {len(broken)} of them broken: {_list(broken)}"
-        )
+    require_few(broken, len(split), most_broken)
     lost = np.setdiff1d(split.labels, split.labels[is_whole])
     if len(lost):
         raise ValueError(
             "`data` must have whole images in every class. Received: class "
-            f"{class_names[lost[0]]!r}, all of whose images are broken: {_list(broken)}"
+            f"{class_names[lost[0]]!r}, all of whose images are broken: {listed(broken)}"
         )
     return replace(split, tensorflow_reads=reads).take(np.flatnonzero(is_whole)), broken
 
 
 def _check_all(split: Split, cache: Path | None, verbose: int) -> list[Result]:
     """The results of all images, those in `cache` without another look at the images."""
-    known = _load(cache)
+    known = CheckCache.load(cache)
     stamps = [_stamp(file) for file in split.images]
     results: dict[int, Result] = {}
     new = []
     for i, stamp in enumerate(stamps):
-        entry = known.get(split.name(i))
+        entry = known.images.get(split.name(i))
         if stamp is not None and entry is not None and entry[:2] == stamp:
             results[i] = (entry[2], entry[3])
         else:
@@ -136,48 +121,17 @@ def _check_all(split: Split, cache: Path | None, verbose: int) -> list[Result]:
         try:
             for start in range(0, len(new), _AT_ONCE):
                 part = new[start : start + _AT_ONCE]
-                for i, result in zip(part, pool.map(_check, split.images[part]), strict=True):
+                for i, result in zip(part, pool.map(decode, split.images[part]), strict=True):
                     results[i] = result
                     progress.add(1)
         finally:  # what was done before Ctrl-C need not be done again
-            if new and cache is not None:
+            if new:
                 for i in new:
                     stamp = stamps[i]
                     if i in results and stamp is not None:
-                        known[split.name(i)] = [*stamp, *results[i]]
-                _save(cache, known)
+                        known.images[split.name(i)] = [*stamp, *results[i]]
+                known.save()
     return [results[i] for i in range(len(split))]
-
-
-def _check(file: str | bytes) -> Result:
-    from PIL import Image
-
-    try:
-        content = file if isinstance(file, bytes) else Path(file).read_bytes()
-        if not content:
-            return False, "it is empty"
-        image = read_image(content, upright=False)
-    except OSError as error:
-        return False, f"it cannot be read: {error.strerror}"
-    except ImageError as error:
-        return False, error.reason
-    with Image.open(io.BytesIO(content)) as header:
-        kind, mode = header.format, header.mode
-    if mode[0] in "IF":  # Pillow makes nearly white images of them
-        return False, f"its grey levels have more than 8 bits (mode {mode} of Pillow)"
-    is_jpeg = kind in ("JPEG", "MPO") and mode in ("L", "RGB")
-    return is_jpeg and _tensorflow_reads(content, image.height, image.width), None
-
-
-def _tensorflow_reads(content: bytes, height: int, width: int) -> bool:
-    """Whether TensorFlow decodes a JPEG that Pillow decodes."""
-    import tensorflow as tf
-
-    try:
-        decoded = tf.io.decode_jpeg(content, 3, dct_method=JPEG_ACCURACY)
-    except tf.errors.InvalidArgumentError:
-        return False
-    return tuple(decoded.shape) == (height, width, 3)
 
 
 def _stamp(file: str | bytes) -> list[int] | None:
@@ -189,31 +143,3 @@ def _stamp(file: str | bytes) -> list[int] | None:
     except OSError:
         return None
     return [status.st_size, status.st_mtime_ns]
-
-
-def _load(cache: Path | None) -> dict[str, list[Any]]:
-    if cache is None or not cache.is_file():
-        return {}
-    try:
-        content = json.loads(cache.read_text(encoding="utf-8"))
-        if content["format"] == _FORMAT:
-            return content["images"]
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise ValueError(
-        "`cache` must be a file that a check of images wrote; remove it to have one written. "
-        f"Received: {str(cache)!r}"
-    )
-
-
-def _save(cache: Path, images: dict[str, list[Any]]) -> None:
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(cache) as path:
-        content = {"format": _FORMAT, "images": images}
-        path.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
-
-
-def _list(broken: list[tuple[str, str]]) -> str:
-    """The first ten."""
-    shown = "; ".join(f"{name}: {reason}" for name, reason in broken[:10])
-    return shown + (f"; and {len(broken) - 10} more" if len(broken) > 10 else "")

@@ -23,6 +23,8 @@ class RecordSplit:
         start: Number of the first image in the split.
         stop: Number after that of the last.
         shuffle_buffer: Encoded images that are held in memory to draw the next from.
+        left_out: Ids of the images between `start` and `stop` that are not read, such as
+            broken ones.
     """
 
     builder: Any
@@ -30,9 +32,10 @@ class RecordSplit:
     start: int
     stop: int
     shuffle_buffer: int = SHUFFLE_BUFFER
+    left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return self.stop - self.start
+        return self.stop - self.start - len(self.left_out)
 
     def first(self, images: int) -> "RecordSplit":
         """Returns the first `images` images, which are as good as drawn: preparing shuffles."""
@@ -41,6 +44,11 @@ class RecordSplit:
     def in_order(self) -> Any:
         """Returns the encoded images and their labels as a `tf.data.Dataset`."""
         return self._read()
+
+    def identified(self) -> Any:
+        """Returns the ids of all images, and the encoded images, as a `tf.data.Dataset`."""
+        records = read_records(self.builder, self._name)
+        return records.map(lambda name, image, label: (name, image))
 
     def shuffled(self, seed: int, epoch: int) -> Any:
         """Returns them in the order of an epoch, which seed and epoch alone determine."""
@@ -66,12 +74,22 @@ class RecordSplit:
         )
         return tf.data.experimental.from_variant(variant, records.element_spec)
 
+    @property
+    def _name(self) -> str:
+        return f"{self.split}[{self.start}:{self.stop}]"
+
     def _read(self, permute: Callable[[Any], Any] | None = None) -> Any:
-        return read_records(self.builder, f"{self.split}[{self.start}:{self.stop}]", permute)
+        records = read_records(self.builder, self._name, permute)
+        if self.left_out:
+            import tensorflow as tf
+
+            left_out = tf.constant(self.left_out)
+            records = records.filter(lambda name, image, label: tf.reduce_all(name != left_out))
+        return records.map(lambda name, image, label: (image, label))
 
 
 def read_records(builder: Any, split: str, permute: Callable[[Any], Any] | None = None) -> Any:
-    """Returns the encoded images of a split and their labels as a `tf.data.Dataset`.
+    """Returns the ids, encoded images and labels of a split as a `tf.data.Dataset`.
 
     Args:
         builder: The prepared data set, with the features `image` and `label`.
@@ -86,6 +104,8 @@ def read_records(builder: Any, split: str, permute: Callable[[Any], Any] | None 
         decoders=tfds.decode.PartialDecoding(
             {"image": True, "label": True}, {"image": tfds.decode.SkipDecoding()}
         ),
-        read_config=tfds.ReadConfig(try_autocache=False, experimental_interleave_sort_fn=permute),
+        read_config=tfds.ReadConfig(
+            add_tfds_id=True, try_autocache=False, experimental_interleave_sort_fn=permute
+        ),
     )
-    return encoded.map(lambda example: (example["image"], example["label"]))
+    return encoded.map(lambda example: (example["tfds_id"], example["image"], example["label"]))
