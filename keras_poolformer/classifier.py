@@ -8,7 +8,6 @@ import numpy as np
 from keras_poolformer.layers.data_format import check_data_format, split_shape
 from keras_poolformer.metaformer import MetaFormer, find_metaformer
 from keras_poolformer.preprocessing import preprocess_input
-from keras_poolformer.variants import variant_of
 
 
 class Classifier:
@@ -25,7 +24,6 @@ class Classifier:
         model: The model.
         size: Height and width that it takes, `None` where open.
         classes: Number of its outputs.
-        variant: Name of the paper's PoolFormer in it, such as `"S12"`, or `None`.
         takes_pixels: Whether it normalises pixels itself.
         gives_logits: Whether its outputs still need a softmax.
 
@@ -43,7 +41,6 @@ class Classifier:
                 "`model` must have a classifier (`include_top=True`). "
                 f"Received: {model.name!r} with output_shape={model.output_shape}"
             )
-        self.variant = variant_of(metaformer.depths, metaformer.dims)
         self._layout = check_data_format(metaformer.data_format)
         # A `Sequential` that was never called has no shapes; other models may have several.
         names = ("input_shape", "output_shape")
@@ -66,11 +63,7 @@ class Classifier:
                 f"Received: {model.name!r} with output_shape={model.output_shape}"
             )
         self.classes = int(model.output_shape[1])
-        normalisations = (keras.layers.Rescaling, keras.layers.Normalization)
-        self.takes_pixels = (
-            any(isinstance(layer, normalisations) for layer in model.layers)
-            or metaformer.include_preprocessing
-        )
+        self.takes_pixels = normalises_pixels(model)
         self.gives_logits = _activation(model) is keras.activations.linear
 
     def __call__(self, pixels: np.ndarray, batch_size: int | None = None) -> np.ndarray:
@@ -93,10 +86,25 @@ class Classifier:
         images = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)), "edge")
         outputs: Any = self.model.predict_on_batch(images)[: len(pixels)]
         outputs = np.asarray(outputs).astype("float32")
-        if not self.gives_logits:
-            return outputs
-        exponentials = np.exp(outputs - outputs.max(-1, keepdims=True))
-        return exponentials / exponentials.sum(-1, keepdims=True)
+        return softmax(outputs) if self.gives_logits else outputs
+
+
+def normalises_pixels(model: keras.Model) -> bool:
+    """Returns whether a model takes pixels in [0, 255]: by itself or in a layer before.
+
+    Args:
+        model: A `MetaFormer`, or a model that holds one.
+    """
+    metaformer = find_metaformer(model)
+    own = () if metaformer is model else model.layers
+    normalisations = (keras.layers.Rescaling, keras.layers.Normalization)
+    return metaformer.include_preprocessing or any(isinstance(x, normalisations) for x in own)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Returns the probabilities of (..., classes) logits."""
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
 
 
 def _activation(model: keras.Model) -> Any:

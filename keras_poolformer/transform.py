@@ -8,7 +8,8 @@ import keras
 import numpy as np
 
 from keras_poolformer.classifier import Classifier
-from keras_poolformer.variants import VARIANTS
+from keras_poolformer.metaformer import find_metaformer
+from keras_poolformer.variants import VARIANTS, variant_of
 
 DEFAULT_SIZE = 224
 """Height and width for models that leave them open, in pixels."""
@@ -116,10 +117,16 @@ def evaluation_transform(
     """
     classifier = Classifier(model)
     height, width = _image_size(classifier.size, image_size)
-    if crop_pct is None:
-        variant = classifier.variant
-        crop_pct = 1.0 if variant is None else VARIANTS[variant].crop_pct
-    return EvaluationTransform(height, width, crop_pct)
+    return EvaluationTransform(height, width, default_crop_pct(model, crop_pct))
+
+
+def default_crop_pct(model: keras.Model, crop_pct: float | None = None) -> float:
+    """Returns `crop_pct` or, where it is `None` that of the PoolFormer in a model, else 1.0."""
+    if crop_pct is not None:
+        return crop_pct
+    metaformer = find_metaformer(model)
+    variant = variant_of(metaformer.depths, metaformer.dims)
+    return 1.0 if variant is None else VARIANTS[variant].crop_pct
 
 
 def _image_size(size: tuple[int | None, int | None], image_size: Any) -> tuple[int, int]:

@@ -15,15 +15,17 @@ import numpy as np
 from keras_poolformer.class_names import IMAGENET_CLASSES, imagenet_classes
 from keras_poolformer.files import replacing
 from keras_poolformer.image_input import IMAGENET_MEAN, IMAGENET_STD
-from keras_poolformer.variants import VARIANTS, variant_of
+from keras_poolformer.transform import default_crop_pct
 from tflite.checks import read_graph
+from tflite.comparison import compare
 from tflite.export import FileSpec, prepare, to_litert
 from tflite.images import list_images, read_images, sample_images
 from tflite.interpreter import LiteRTModel
 from tflite.metadata import add_metadata, append_labels
 from tflite.quantize import MODES
 from tflite.quantize import quantize as quantized
-from tflite.signal_to_noise import signal_to_noise
+from tflite.reference import KerasReference
+from tflite.report import describe, measured
 
 COMPARED = 16
 """Photographs on which a file is compared with its Keras model."""
@@ -49,7 +51,7 @@ def build(
     if paths is None:
         pixels = compared = sample_images(spec.image_shape, COMPARED)
     else:
-        pixels = read_images(paths, spec.image_shape, _crop_pct(model), images)
+        pixels = read_images(paths, spec.image_shape, default_crop_pct(model), images)
         compared = pixels[:COMPARED]
     content = add_metadata(
         to_litert(fused, spec),
@@ -65,49 +67,29 @@ def build(
         content = append_labels(content, names)
     with replacing(target) as path:
         path.write_bytes(content)
-        report = _measure(path, fused, spec, compared, quantize)
+        origin = calibrate or "two photographs of scikit-learn"
+        report = _measure(path, model, spec, compared, quantize, origin)
         if report["problems"]:
             raise ValueError(
                 f"The file failed its checks and is not delivered: {'; '.join(report['problems'])}"
             )
-    report |= {"file": str(target), "labels": None if names is None else len(names)}
-    report["compared_on"] = calibrate or "two photographs of scikit-learn"
-    return report
+    return report | {"file": str(target)}
 
 
 def _measure(
-    path: Path, fused: keras.Model, spec: FileSpec, pixels: np.ndarray, mode: str
+    path: Path, model: keras.Model, spec: FileSpec, pixels: np.ndarray, mode: str, images: str
 ) -> dict[str, Any]:
+    file = LiteRTModel(path, batch=1 if spec.batch is None else None)
     graph = read_graph(path)
-    file = LiteRTModel(path, batch=len(pixels) if spec.batch is None else None)
-    fed = [spec.feed(part) for part in _split(pixels, spec)]
-    expected = np.concatenate([fused.predict_on_batch(part.astype("float32")) for part in fed])
-    received = np.concatenate([file(part) for part in fed])
-    ratio = signal_to_noise(expected, received, spec.output)
-    problems = graph.problems()
-    if not ratio >= MODES[mode].minimum_sqnr:
-        problems.append(
-            f"the outputs' ratio of signal to noise is {ratio:.1f} dB, at least "
-            f"{MODES[mode].minimum_sqnr:g} are asked of {mode}"
-        )
-    same = None
-    if spec.output != "features":
-        same = float(np.mean(expected.argmax(-1) == received.argmax(-1)))
+    comparison = compare(file, KerasReference(model, spec.image_shape), [(pixels, None)])
+    minimum = MODES[mode].minimum_sqnr
     return {
+        **describe(file, graph),
         "mode": mode,
-        "bytes": path.stat().st_size,
-        "input": str(file.input),
-        "output": str(file.output),
         "pixels": "normalised" if spec.normalized else "0 to 255",
-        "sqnr_db": round(ratio, 2),
-        "sqnr_floor_db": MODES[mode].minimum_sqnr,
-        "compared_images": len(expected),
-        "same_first_class": same,
-        "partitions": graph.partitions,
-        "fully_delegated": graph.is_delegated,
-        "rank": graph.rank,
-        "operations": graph.operations,
-        "problems": problems,
+        **measured(comparison, images, minimum),
+        # Of untrained models first classes are chance, so only the outputs count here.
+        "problems": [*graph.problems(), *comparison.problems(minimum)],
     }
 
 
@@ -133,11 +115,6 @@ def _names(model: keras.Model, labels: Sequence[str] | None) -> list[str] | None
     if classes == IMAGENET_CLASSES:
         return [name for _, name in imagenet_classes()]
     return None
-
-
-def _crop_pct(model: Any) -> float:
-    variant = variant_of(getattr(model, "depths", ()), getattr(model, "dims", ()))
-    return 1.0 if variant is None else VARIANTS[variant].crop_pct
 
 
 def _normalization(spec: FileSpec) -> tuple[float, float] | None:

@@ -63,6 +63,7 @@ def prepare(
     Raises:
         ValueError: if the model is no such model, or an argument does not fit it.
     """
+    from keras_poolformer.classifier import normalises_pixels
     from keras_poolformer.inference import fuse
     from keras_poolformer.metaformer import MetaFormer, find_metaformer
 
@@ -96,7 +97,7 @@ def prepare(
     fused = fuse(rebuilt, convolutions=True)
     if not is_whole:
         fused = _around(model, metaformer, fused, (height, width, channels), normalizes)
-    given = _output(fused if not is_whole else rebuilt)
+    given = output_of(fused if not is_whole else rebuilt)
     if output is not None and given != output:
         raise ValueError(
             f"`output` must be {given!r}, what the model's last layer gives. "
@@ -104,18 +105,6 @@ def prepare(
         )
     is_normalized = input == "float32" and not takes_pixels
     return fused, FileSpec((height, width, channels), batch, input, is_normalized, given)
-
-
-def normalises_pixels(model: Any) -> bool:
-    """Returns whether a model takes pixels in [0, 255]: by itself or in a layer before."""
-    import keras
-
-    from keras_poolformer.metaformer import find_metaformer
-
-    metaformer = find_metaformer(model)
-    own = () if metaformer is model else model.layers
-    normalisations = (keras.layers.Rescaling, keras.layers.Normalization)
-    return metaformer.include_preprocessing or any(isinstance(x, normalisations) for x in own)
 
 
 def to_litert(model: Any, spec: FileSpec) -> bytes:
@@ -187,18 +176,37 @@ def _image_shape(
     return image_size[0], image_size[1], channels
 
 
+def in_float32(model: Any) -> Any:
+    """Returns a model that computes in float32: itself, or a copy of one in half precision."""
+    from keras_poolformer.metaformer import MetaFormer, find_metaformer
+
+    if all(layer.compute_dtype == "float32" for layer in model._flatten_layers()):
+        return model
+    metaformer = find_metaformer(model)
+    copy = MetaFormer.from_config(metaformer.get_config() | {"dtype": "float32"})
+    copy.set_weights([np.asarray(w).astype("float32") for w in metaformer.get_weights()])
+    return copy if metaformer is model else _around(model, metaformer, copy, model.input_shape[1:])
+
+
 def _around(
-    model: Any, metaformer: Any, fused: Any, image_shape: tuple[int, int, int], normalizes: bool
+    model: Any,
+    metaformer: Any,
+    other: Any,
+    input_shape: tuple[int | None, ...],
+    normalizes: bool = False,
 ) -> Any:
-    """Returns a copy of a model with another one in the place of its MetaFormer."""
+    """Returns a copy of a model in float32, with another one in the place of its MetaFormer."""
     import keras
 
     from keras_poolformer.image_input import imagenet_normalization
 
-    image = keras.Input(image_shape, name="image")
+    image = keras.Input(input_shape, name="image")
 
     def copy(layer: Any) -> Any:
-        return fused if layer is metaformer else type(layer).from_config(layer.get_config())
+        if layer is metaformer:
+            return other
+        config = layer.get_config()
+        return type(layer).from_config(config | ({"dtype": "float32"} if "dtype" in config else {}))
 
     whole = keras.models.clone_model(model, input_tensors=image, clone_function=copy)
     for old, new in zip(model.layers, whole.layers[-len(model.layers) :], strict=True):
@@ -209,8 +217,8 @@ def _around(
     return keras.Model(image, whole(imagenet_normalization("preprocessing")(image)))
 
 
-def _output(model: Any) -> str:
-    """Returns what a model gives, by the activation of its last layer."""
+def output_of(model: Any) -> str:
+    """Returns what a model gives, one of `OUTPUTS` or `"features"`, by its last activation."""
     import keras
 
     if len(model.output_shape) != 2:

@@ -11,34 +11,45 @@ FEWEST = 8
 """Images that calibration needs at least."""
 
 
-def list_images(folder: Path) -> list[Path]:
+def list_images(folder: Path, argument: str = "calibrate", fewest: int = FEWEST) -> list[Path]:
     """Returns the image files in a folder and the folders inside, sorted.
 
+    Args:
+        folder: The folder.
+        argument: What the user calls it.
+        fewest: Images that there must be.
+
     Raises:
-        ValueError: if there is no such folder, or fewer than 8 images in it.
+        ValueError: if there is no such folder, or fewer images in it.
     """
     if not folder.is_dir():
         raise ValueError(
-            f"`calibrate` must be a folder of images. Received: {str(folder)!r}, which is none"
+            f"`{argument}` must be a folder of images. Received: {str(folder)!r}, which is none"
         )
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if len(found) < FEWEST:
+    if len(found) < fewest:
         raise ValueError(
-            f"`calibrate` must be a folder of at least {FEWEST} images, better 100, like those the "
-            f"model will see. Received: {str(folder)!r} with {len(found)}"
+            f"`{argument}` must be a folder of at least {fewest} images like those the model will "
+            f"see, better 100. Received: {str(folder)!r} with {len(found)}"
         )
     return found
 
 
 def read_images(
-    paths: list[Path], image_shape: tuple[int, int, int], crop_pct: float, count: int, seed: int = 0
+    paths: list[Path],
+    image_shape: tuple[int, int, int],
+    crop_pct: float,
+    count: int,
+    seed: int = 0,
+    argument: str = "calibrate",
+    fewest: int = FEWEST,
 ) -> np.ndarray:
     """Returns a seeded choice of images as uint8 (N, H, W, C) pixels, cut as in evaluation.
 
     Broken images are passed over.
 
     Raises:
-        ValueError: if fewer than 8 can be read.
+        ValueError: if fewer than `fewest` can be read.
     """
     from keras_poolformer.image_file import ImageError, read_image
 
@@ -51,10 +62,11 @@ def read_images(
             images.append(_cut(read_image(paths[index]), image_shape, crop_pct))
         except ImageError as error:
             broken.append(f"{paths[index]}: {error.reason}")
-    if len(images) < FEWEST:
+    if len(images) < fewest:
         raise ValueError(
-            f"`calibrate` must be a folder of at least {FEWEST} images that can be read. Received: "
-            f"{len(images)} images and {len(broken)} broken ones, the first {broken[0]}"
+            f"`{argument}` must be a folder of at least {fewest} images that can be read. "
+            f"Received: {len(images)} images and {len(broken)} broken ones"
+            + (f", the first {broken[0]}" if broken else "")
         )
     return np.stack(images)
 

@@ -12,7 +12,7 @@ class Tensor:
     """An input or an output of a file.
 
     Attributes:
-        name: Its name in the file's signature.
+        name: Its name in the file's signature, if it has one.
         shape: Its shape with the batch.
         dtype: Its dtype, such as `"float32"`.
     """
@@ -72,12 +72,15 @@ class LiteRTModel:
                 f"output. Received: {str(path)!r} with {len(inputs)} inputs and "
                 f"{len(outputs)} outputs"
             )
-        ((_, signature),) = self._interpreter.get_signature_list().items()
+        names = [inputs[0]["name"], outputs[0]["name"]]
+        signatures = list(self._interpreter.get_signature_list().values())
+        if len(signatures) == 1:
+            names = [*signatures[0]["inputs"], *signatures[0]["outputs"]]
         dtypes = {np.dtype(item["dtype"]) for item in self._interpreter.get_tensor_details()}
         self.kind = next((k for k in ("int8", "float16") if np.dtype(k) in dtypes), "float32")
         self.path = path
-        self.input = _tensor(signature["inputs"][0], inputs[0])
-        self.output = _tensor(signature["outputs"][0], outputs[0])
+        self.input = _tensor(names[0], inputs[0])
+        self.output = _tensor(names[1], outputs[0])
         self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:

@@ -15,23 +15,26 @@ class Mode:
 
     Attributes:
         summary: What it does, in words.
+        kind: The weights of its files: `"float32"`, `"float16"` or `"int8"`.
         minimum_sqnr: The least ratio of signal to quantisation noise of the logits that
             a file must have to be delivered, in dB.
         needs_images: Whether the ranges of activations are measured on images.
     """
 
     summary: str
+    kind: str
     minimum_sqnr: float
     needs_images: bool = False
 
 
 MODES = {
-    "float32": Mode("as trained", 100.0),
-    "float16": Mode("weights in half precision, arithmetic in float32", 50.0),
-    "dynamic-int8": Mode("int8 weights; activations quantised as they come", 20.0),
+    "float32": Mode("as trained", "float32", 100.0),
+    "float16": Mode("weights in half precision, arithmetic in float32", "float16", 50.0),
+    "dynamic-int8": Mode("int8 weights; activations quantised as they come", "int8", 20.0),
     "mixed-int8": Mode(
         "int8 convolutions with ranges measured on images; int8 classifier as in dynamic-int8; "
         "the rest float",
+        "int8",
         20.0,
         needs_images=True,
     ),

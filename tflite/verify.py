@@ -1,245 +1,205 @@
-"""Compares a .tflite file with the Keras model it was made from, on all held-out images.
+"""Checks any .tflite file, and compares it with the Keras model that it was made from.
 
+python -m tflite.verify model.tflite
+python -m tflite.verify model.tflite --model model.keras --images photos
 python -m tflite.verify runs/digits/model.tflite --model runs/digits/model.keras --data digits
 """
 
 import argparse
+import json
 import sys
-import time
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tflite.checks import read_graph
-from tflite.export import FileSpec, normalises_pixels
-from tflite.interpreter import LiteRTModel
-
-TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "int8": 0.5}
-"""Largest difference of a probability between Keras and LiteRT, by the kind of weights."""
-
-DISAGREEMENT = {"float32": 0.0, "float16": 0.01, "int8": 0.05}
-"""Largest share of images with another first class that is no tie."""
+COMPARED = 16
+"""Photographs that are compared where none are given."""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """How a .tflite file and a Keras model do on the same images.
+def verify(
+    file: str | Path,
+    model: Any = None,
+    *,
+    data: str | Path | None = None,
+    images: str | Path | None = None,
+    limit: int = 1000,
+) -> dict[str, Any]:
+    """Checks a .tflite file, and compares it with its Keras model.
 
-    Attributes:
-        images: Number of images.
-        keras_accuracy: Share of images that Keras classifies correctly.
-        litert_accuracy: The same of LiteRT.
-        agreement: Share of images for which both have the same first class.
-        disagreements: Images whose first class differs by more than a tie.
-        difference: Largest difference of a probability.
-        keras_milliseconds: Median time of Keras, per image, in batches.
-        litert_milliseconds: Median time of LiteRT on one thread, per image.
-        kind: The weights of the file: `"float32"`, `"float16"` or `"int8"`.
-    """
-
-    images: int
-    keras_accuracy: float
-    litert_accuracy: float
-    agreement: float
-    disagreements: int
-    difference: float
-    keras_milliseconds: float
-    litert_milliseconds: float
-    kind: str = "float32"
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the two are the same but for what the kind of weights explains."""
-        return (
-            self.disagreements <= DISAGREEMENT[self.kind] * self.images
-            and self.difference <= TOLERANCE[self.kind]
-        )
-
-
-def compare(
-    expected: np.ndarray,
-    received: np.ndarray,
-    labels: np.ndarray,
-    keras_milliseconds: float,
-    litert_milliseconds: float,
-    kind: str = "float32",
-) -> Comparison:
-    """Compares (N, classes) probabilities of Keras and of LiteRT.
-
-    Two first classes that differ count as a tie if Keras itself has them within
-    the tolerance of each other.
-    """
-    first, other = expected.argmax(-1), received.argmax(-1)
-    rows = np.arange(len(labels))
-    margin = expected[rows, first] - expected[rows, other]
-    return Comparison(
-        images=len(labels),
-        keras_accuracy=float(np.mean(first == labels)),
-        litert_accuracy=float(np.mean(other == labels)),
-        agreement=float(np.mean(first == other)),
-        disagreements=int(np.sum(margin > TOLERANCE["float32"])),
-        difference=float(np.max(np.abs(expected - received))),
-        keras_milliseconds=keras_milliseconds,
-        litert_milliseconds=litert_milliseconds,
-        kind=kind,
-    )
-
-
-def verify(file: str | Path, model: str | Path, data: str | Path) -> Comparison:
-    """Runs a .tflite file and its Keras model over the held-out images of a data set.
+    Checked are its operations, the ranks of its tensors, its delegation, its class names,
+    and that its outputs are numbers. With `model`, its outputs are compared with those of
+    the model: on the images of `data` or `images`, or else on two photographs that come
+    with scikit-learn.
 
     Args:
         file: The .tflite file.
-        model: What it was made from: a .keras file, a PyTorch checkpoint or a preset.
-        data: `"digits"`, or the folder of the images that the model was trained on.
+        model: What it was made from: a Keras model, or what
+            `keras_poolformer.load_model` takes: a .keras file, a PyTorch checkpoint or a
+            preset.
+        data: What the model was trained on, as `training.train` takes it: a folder,
+            `"digits"` or a name in TensorFlow Datasets. All held-out images are compared,
+            and both accuracies are measured.
+        images: A folder of any images, compared as they come.
+        limit: How many images of `images` are taken, a seeded choice.
+
+    Returns:
+        What was found; its `"problems"` are empty if the file passes.
 
     Raises:
         ValueError: if a file cannot be read, or model, file and data do not belong
             together.
+
+    Example:
+    >>> verify("model.tflite", "model.keras", images="photos")["agreement"]
+    1.0
     """
     from training import startup
 
     startup.start()  # Keras comes with what is imported next, and TensorFlow talks at its start
+    from tflite.checks import read_graph
+    from tflite.interpreter import LiteRTModel
+    from tflite.report import describe
+
+    if model is None and (data is not None or images is not None):
+        raise ValueError("`model` must be given with `data` or `images`. Received: None")
+    if data is not None and images is not None:
+        raise ValueError(f"`images` must not be given with `data`. Received: {str(images)!r}")
+    if limit < 1:
+        raise ValueError(f"`limit` must be a positive number of images. Received: {limit}")
+    file = Path(file)
+    litert = LiteRTModel(file)
+    graph = read_graph(file)
+    report = describe(litert, graph)
+    problems = graph.problems()
+    if report["labels"] not in (None, litert.output.shape[-1]):
+        problems.append(f"{report['labels']} class names for {litert.output.shape[-1]} outputs")
+    if model is None:
+        problems += _not_finite(litert)
+    else:
+        numbers, found = _compared(litert, model, data, images, limit)
+        report |= numbers
+        problems += found
+    return report | {"problems": problems}
+
+
+def _not_finite(file: Any) -> list[str]:
+    from tflite.images import sample_images
+
+    batch, *shape = file.input.shape
+    pixels = sample_images(tuple(shape), batch)
+    outputs = file(pixels.astype(file.input.dtype))
+    return [] if np.isfinite(outputs).all() else ["outputs that are infinite or no numbers"]
+
+
+def _compared(
+    file: Any, model: Any, data: str | Path | None, images: str | Path | None, limit: int
+) -> tuple[dict[str, Any], list[str]]:
     import keras_poolformer
-    from keras_poolformer.metaformer import find_metaformer
+    from tflite.comparison import DISAGREEMENT, compare
+    from tflite.quantize import MODES
+    from tflite.reference import KerasReference
+    from tflite.report import measured
+
+    keras_model = keras_poolformer.load_model(model) if isinstance(model, str | Path) else model
+    _, height, width, channels = file.input.shape
+    reference = KerasReference(keras_model, (height, width, channels))
+    if keras_model.output_shape[-1] != file.output.shape[-1]:
+        raise ValueError(
+            f"`file` must be made from `model`. Received: a file that gives {file.output} and a "
+            f"model with output_shape={keras_model.output_shape}"
+        )
+    minimum = min(mode.minimum_sqnr for mode in MODES.values() if mode.kind == file.kind)
+    batches, source = _batches(reference, data, images, limit)
+    comparison = compare(file, reference, batches)
+    is_sample = data is None and images is None
+    allowed = 1.0 if is_sample else DISAGREEMENT[file.kind]
+    return measured(comparison, source, minimum), comparison.problems(minimum, allowed)
+
+
+def _batches(
+    reference: Any, data: str | Path | None, images: str | Path | None, limit: int
+) -> tuple[Iterator[tuple[np.ndarray, np.ndarray | None]], str]:
+    """The images, and where they come from."""
+    from keras_poolformer.transform import default_crop_pct
+    from tflite.images import list_images, read_images, sample_images
+
+    shape, crop_pct = reference.image_shape, default_crop_pct(reference.model)
+    if data is not None:
+        return _held_out(reference, data, crop_pct), f"held out of {data}"
+    if images is None:
+        pixels, source = sample_images(shape, COMPARED), "two photographs of scikit-learn"
+    else:
+        paths = list_images(Path(images), "images", fewest=1)
+        pixels = read_images(paths, shape, crop_pct, limit, argument="images", fewest=1)
+        source = str(images)
+    parts = (pixels[start : start + 64] for start in range(0, len(pixels), 64))
+    return ((part, None) for part in parts), source
+
+
+def _held_out(
+    reference: Any, data: str | Path, crop_pct: float
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     from training.datasets.dataset import load_dataset
     from training.pipeline import evaluation_batches
 
-    litert = LiteRTModel(Path(file))
-    if -1 in litert.input.shape:
-        litert = LiteRTModel(Path(file), batch=1)
-    keras_model = keras_poolformer.load_model(model)
     dataset = load_dataset(data)
-    classes = len(dataset.class_names)
-    batch, height, width, channels = litert.input.shape
-    is_first = find_metaformer(keras_model).data_format == "channels_first"
-    shape = (channels, height, width) if is_first else (height, width, channels)
-    if not fits(keras_model.input_shape[1:], shape) or litert.output.shape[1:] != (
-        keras_model.output_shape[-1],
-    ):
-        raise ValueError(
-            "`file` must be made from `model`. Received: a file that maps "
-            f"{litert.input.shape} to {litert.output.shape} and a model that maps "
-            f"{keras_model.input_shape} to {keras_model.output_shape}"
-        )
-    if channels != dataset.channels or keras_model.output_shape[-1] != classes:
+    shape = reference.model.output_shape
+    classes, channels = len(dataset.class_names), reference.image_shape[-1]
+    if channels != dataset.channels or shape[-1] != classes:
         raise ValueError(
             f"`data` must be what `model` was trained on. Received: {dataset.name} with "
             f"{dataset.channels} channels and {classes} classes for a model that maps "
-            f"{keras_model.input_shape} to {keras_model.output_shape}"
+            f"{reference.model.input_shape} to {shape}"
         )
-
-    normalized = not normalises_pixels(keras_model)
-    image_shape = (height, width, channels)
-    asked = FileSpec(image_shape, None, "float32", normalized, litert.output.name)
-    given = FileSpec(image_shape, batch, litert.input.dtype, normalized, litert.output.name)
-    expected, received, labels = [], [], []
-    keras_times: list[float] = []
-    litert_times: list[float] = []
-    batches = evaluation_batches(dataset.test, classes, image_shape, batch_size=64)
-    for images, one_hot in batches.as_numpy_iterator():
-        labels.append(one_hot.argmax(-1))
-        pixels = images.astype("uint8")
-        inputs = asked.feed(pixels)
-        if is_first:
-            inputs = np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
-        start = time.perf_counter()
-        expected.append(keras_model.predict_on_batch(inputs))
-        keras_times.append((time.perf_counter() - start) / len(pixels))
-        for begin in range(0, len(pixels), batch):
-            part = pixels[begin : begin + batch]
-            # A file takes full batches: the last one is filled up with its last image.
-            full = np.pad(part, ((0, batch - len(part)), (0, 0), (0, 0), (0, 0)), "edge")
-            full = given.feed(full)
-            start = time.perf_counter()
-            result = litert(full)
-            litert_times.append((time.perf_counter() - start) / batch)
-            received.append(result[: len(part)])
-    return compare(
-        probabilities(np.concatenate(expected)),
-        probabilities(np.concatenate(received)),
-        np.concatenate(labels),
-        keras_milliseconds=1000 * float(np.median(keras_times)),
-        litert_milliseconds=1000 * float(np.median(litert_times)),
-        kind=litert.kind,
-    )
-
-
-def fits(model_shape: tuple[int | None, ...], file_shape: tuple[int, ...]) -> bool:
-    """Returns whether images of `file_shape` go into a model with `model_shape`."""
-    return all(
-        open_size in (None, size) for open_size, size in zip(model_shape, file_shape, strict=True)
-    )
-
-
-def probabilities(outputs: np.ndarray) -> np.ndarray:
-    """Returns the softmax of logits, and probabilities as they are."""
-    if outputs.min() >= 0 and np.allclose(outputs.sum(-1), 1, atol=1e-3):
-        return outputs
-    exponentials = np.exp(outputs - outputs.max(-1, keepdims=True))
-    return exponentials / exponentials.sum(-1, keepdims=True)
+    batches = evaluation_batches(dataset.test, classes, reference.image_shape, 64, crop_pct)
+    for pixels, one_hot in batches.as_numpy_iterator():
+        yield pixels.astype("uint8"), one_hot.argmax(-1)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m tflite.verify",
-        description="Compare a .tflite file with its Keras model on all held-out images.",
+        description="Check a .tflite file, and compare it with its Keras model.",
     )
-    parser.add_argument("file", type=Path, help="the .tflite file")
-    parser.add_argument("--model", type=Path, required=True, help="the .keras file")
-    parser.add_argument("--data", required=True, help="digits, or the folder of images")
+    add = parser.add_argument
+    add("file", type=Path, help="the .tflite file")
+    add("--model", help="what it was made from: a .keras file, a PyTorch checkpoint or a preset")
+    add("--data", help="what the model was trained on, for both accuracies on held-out images")
+    add("--images", type=Path, metavar="FOLDER", help="any images, compared without classes")
+    add("--limit", type=int, default=1000, help="how many of --images (1000)")
+    add("--report", type=Path, help="file for what was found (FILE.verify.json)")
     return parser.parse_args(arguments)
 
 
-def report(options: argparse.Namespace, result: Comparison) -> str:
-    """Returns the table for the terminal."""
-    import keras
-
-    backend = f"Keras ({keras.config.backend()})"
-    size = {name: getattr(options, name).stat().st_size / 1e6 for name in ("file", "model")}
-    return (
-        f"{'':26}{backend:>20}{'LiteRT':>14}\n"
-        f"{'accuracy':26}{result.keras_accuracy:>20.2%}{result.litert_accuracy:>14.2%}\n"
-        f"{'file':26}{size['model']:>17.2f} MB{size['file']:>11.2f} MB\n"
-        f"{'time per image':26}{result.keras_milliseconds:>17.3f} ms"
-        f"{result.litert_milliseconds:>11.3f} ms\n"
-        f"{'':26}{'batches of 64':>20}{'1 thread':>14}\n\n"
-        f"Images               {result.images} held out\n"
-        f"Same first class     {result.agreement:.2%}\n"
-        f"Largest difference   {result.difference:.1e} of a probability, "
-        f"{TOLERANCE[result.kind]:.0e} allowed for {result.kind}\n"
-        f"Keras model          {options.model}\n"
-        f"LiteRT file          {options.file}"
-    )
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command: 0 when the two agree, 1 when they do not, 2 on bad input."""
+    """Runs the command: 0 when the file passes, 1 when it does not, 2 on bad input."""
     options = parse(arguments)
+    target = options.report or options.file.with_suffix(".verify.json")
     try:
-        result = verify(options.file, options.model, options.data)
-        graph = read_graph(options.file)
+        report = verify(
+            options.file,
+            options.model,
+            data=options.data,
+            images=options.images,
+            limit=options.limit,
+        )
+        from keras_poolformer.files import replacing
+        from tflite.report import text
+
+        with replacing(target) as path:
+            path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(report(options, result))
-    problems = graph.problems()
-    operations = sum(graph.operations.values())
-    print(
-        f"Graph                {operations} operations of {len(graph.operations)} kinds, rank "
-        f"{graph.rank}, {graph.partitions} partition{'s' * (graph.partitions != 1)}"
-    )
-    for problem in problems:
+    if options.model is not None:
+        print(f"Keras model      {options.model}")
+    print(f"{text(report)}\nReport           {target}")
+    for problem in report["problems"]:
         print(f"error: {problem}", file=sys.stderr)
-    if not result.agrees:
-        print(
-            f"error: LiteRT and Keras disagree: {result.disagreements} images have another first "
-            f"class, and probabilities differ by up to {result.difference:.1e}",
-            file=sys.stderr,
-        )
-    return 1 if problems or not result.agrees else 0
+    return 1 if report["problems"] else 0
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def test_report(saved, tmp_path):
     assert report["partitions"] == 1
     assert report["fully_delegated"]
     assert report["rank"] == 4
-    assert report["same_first_class"] == 1
+    assert report["agreement"] == 1
     assert report["problems"] == []
     assert report["bytes"] == (tmp_path / "model.tflite").stat().st_size
     # The MLPs are convolutions: two for each block, beside the stem and one downsample.
@@ -99,7 +99,7 @@ def test_any_batch(saved, tmp_path):
 def test_features(make_model, tmp_path):
     model = make_model(include_top=False, pooling="avg")
     report = convert(model, tmp_path / "model.tflite")
-    assert report["same_first_class"] is None
+    assert report["agreement"] is None
     file = LiteRTModel(tmp_path / "model.tflite")
     assert str(file.output) == "features float32 1 x 16"
     images = pixels((1, 16, 16, 3))
@@ -124,6 +124,24 @@ def test_half_precision_models_become_float32(make_model, tmp_path):
     convert(model, tmp_path / "model.tflite")
     twin = make_model()
     twin.set_weights(model.get_weights())
+    images = pixels((1, 16, 16, 3))
+    received = LiteRTModel(tmp_path / "model.tflite")(images)
+    np.testing.assert_allclose(received, outputs(twin, images), atol=1e-5)
+
+
+@in_tensorflow
+def test_a_classifier_in_half_precision_becomes_float32_too(make_model, tmp_path):
+    model, twin = (
+        keras.Sequential(
+            [
+                make_model(include_top=False, pooling="avg", dtype=dtype),
+                keras.layers.Dense(4, activation="softmax", dtype=dtype),
+            ]
+        )
+        for dtype in ("mixed_float16", "float32")
+    )
+    twin.set_weights(model.get_weights())
+    convert(model, tmp_path / "model.tflite")
     images = pixels((1, 16, 16, 3))
     received = LiteRTModel(tmp_path / "model.tflite")(images)
     np.testing.assert_allclose(received, outputs(twin, images), atol=1e-5)

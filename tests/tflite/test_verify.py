@@ -1,10 +1,15 @@
+import json
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from tflite.convert import convert
-from tflite.verify import compare, main, probabilities, verify
+from tflite.metadata import append_labels
+from tflite.quantize import MODES
+from tflite.verify import main, verify
 from training.train import main as train
 
 
@@ -47,20 +52,80 @@ def test_digits_from_training_to_verification(tmp_path, capsys):
     capsys.readouterr()
     assert run(file, "--model", model, "--data", "digits") == 0
     printed = capsys.readouterr().out
-    assert "360 held out" in printed
+    assert "Compared on      360 images (held out of digits)" in printed
     for path in (model, file):
         assert str(path) in printed
     assert f"{file.stat().st_size / 1e6:.2f} MB" in printed
 
 
 def test_same_model_agrees_on_a_folder(saved, converted, photos):
-    result = verify(converted, saved, photos)
-    assert result.agrees
-    assert result.images == 15
-    assert result.difference < 1e-5
-    assert result.keras_accuracy == result.litert_accuracy
-    assert 0 < result.litert_milliseconds < 1000
-    assert 0 < result.keras_milliseconds < 1000
+    report = verify(converted, saved, data=photos)
+    assert report["problems"] == []
+    assert report["images"] == 15
+    assert report["sqnr_db"] > 100
+    assert report["agreement"] == 1
+    assert report["difference"] < 1e-5
+    assert report["keras_accuracy"] == report["litert_accuracy"]
+    assert 0 < report["litert_milliseconds"] < 1000
+    assert 0 < report["keras_milliseconds"] < 1000
+
+
+def test_a_folder_of_any_images(saved, converted, photos):
+    report = verify(converted, saved, images=photos, limit=7)
+    assert report["problems"] == []
+    assert report["images"] == 7
+    assert report["agreement"] == 1
+    assert report["keras_accuracy"] is None
+
+
+def test_without_images_photographs_of_scikit_learn_are_compared(saved, converted):
+    report = verify(converted, keras.saving.load_model(saved))
+    assert report["problems"] == []
+    assert report["images"] == 16
+    assert "scikit-learn" in report["compared_on"]
+
+
+def test_a_file_alone(converted, tmp_path, capsys):
+    assert run(converted, "--report", tmp_path / "report.json") == 0
+    printed = capsys.readouterr().out
+    assert "1 partition\n" in printed
+    assert f"Report           {tmp_path / 'report.json'}" in printed
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["problems"] == []
+    assert report["input"] == "image float32 1 x 16 x 16 x 3"
+    assert report["operations"]["AVERAGE_POOL_2D"] == 2
+    assert "sqnr_db" not in report
+
+
+def test_a_file_whose_outputs_are_no_numbers(tmp_path, capsys):
+    @tf.function(input_signature=[tf.TensorSpec((1, 16, 16, 3), name="image")])
+    def root_of_negative_numbers(image):
+        return tf.math.rsqrt(tf.reduce_mean(image, (1, 2)) - 1000)
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [root_of_negative_numbers.get_concrete_function()], tf.Module()
+    )
+    (tmp_path / "model.tflite").write_bytes(converter.convert())
+    assert run(tmp_path / "model.tflite") == 1
+    assert "error: outputs that are infinite or no numbers" in capsys.readouterr().err
+
+
+def test_class_names_of_the_wrong_count(saved, tmp_path, capsys):
+    convert(saved, tmp_path / "model.tflite")
+    content = (tmp_path / "model.tflite").read_bytes()
+    (tmp_path / "model.tflite").write_bytes(append_labels(content, ["one", "two"]))
+    assert run(tmp_path / "model.tflite") == 1
+    assert "error: 2 class names for 3 outputs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_each_kind_of_weights_has_its_floor(mode, saved, photos, tmp_path):
+    convert(saved, tmp_path / "model.tflite", quantize=mode, calibrate=photos)
+    report = verify(tmp_path / "model.tflite", saved, images=photos)
+    assert report["kind"] == MODES[mode].kind
+    assert report["sqnr_floor_db"] == MODES[mode].minimum_sqnr
+    assert report["sqnr_db"] > MODES[mode].minimum_sqnr
+    assert report["problems"] == []
 
 
 def test_file_of_another_model_is_found_out(make_model, converted, photos, tmp_path, capsys):
@@ -68,8 +133,9 @@ def test_file_of_another_model_is_found_out(make_model, converted, photos, tmp_p
     make_model(seed=1).save(other)
     assert run(converted, "--model", other, "--data", photos) == 1
     captured = capsys.readouterr()
-    assert "error: LiteRT and Keras disagree" in captured.err
-    assert "Largest difference" in captured.out
+    assert "error: LiteRT and Keras disagree: the outputs' ratio" in captured.err
+    assert "of 15 images have another first class" in captured.err
+    assert "Signal to noise" in captured.out
 
 
 def test_a_small_change_of_one_weight_is_found_out(saved, converted, photos, tmp_path):
@@ -77,9 +143,8 @@ def test_a_small_change_of_one_weight_is_found_out(saved, converted, photos, tmp
     bias = model.get_layer("head").bias
     bias.assign(bias + np.array([0.003, 0, 0], "float32"))
     model.save(tmp_path / "changed.keras")
-    result = verify(converted, tmp_path / "changed.keras", photos)
-    assert not result.agrees
-    assert 1e-4 < result.difference < 1e-3
+    (problem,) = verify(converted, tmp_path / "changed.keras", data=photos)["problems"]
+    assert "ratio of signal to noise" in problem
 
 
 def test_batches_and_channels_first(make_model, photos, tmp_path):
@@ -87,9 +152,9 @@ def test_batches_and_channels_first(make_model, photos, tmp_path):
     model = make_model((3, 16, 16), data_format="channels_first", classifier_activation=None)
     model.save(tmp_path / "model.keras")
     convert(tmp_path / "model.keras", tmp_path / "model.tflite", batch=4)
-    result = verify(tmp_path / "model.tflite", tmp_path / "model.keras", photos)
-    assert result.agrees
-    assert result.images == 15
+    report = verify(tmp_path / "model.tflite", tmp_path / "model.keras", data=photos)
+    assert report["problems"] == []
+    assert report["images"] == 15
 
 
 @pytest.mark.parametrize(
@@ -100,6 +165,9 @@ def test_batches_and_channels_first(make_model, photos, tmp_path):
         ({"--model": "nowhere.keras"}, "`source` names a file that does not exist"),
         ({"file": "nowhere.tflite"}, "nowhere.tflite"),
         ({"--model": "{other}"}, "`file` must be made from `model`"),
+        ({"--images": "photos"}, "`images` must not be given with `data`"),
+        ({"--limit": "0"}, "`limit` must be a positive number of images. Received: 0"),
+        ({"--report": "nowhere/report.json"}, "nowhere"),
     ],
 )
 def test_bad_input(saved, converted, photos, make_model, tmp_path, capsys, change, message):
@@ -114,34 +182,7 @@ def test_bad_input(saved, converted, photos, make_model, tmp_path, capsys, chang
     assert message in error
 
 
-def compared(expected, received):
-    return compare(np.array(expected), np.array(received), np.zeros(len(expected), int), 1, 1)
-
-
-def test_comparison_counts():
-    result = compared([[0.9, 0.1], [0.2, 0.8]], [[0.9, 0.1], [0.7, 0.3]])
-    assert (result.keras_accuracy, result.litert_accuracy, result.agreement) == (0.5, 1, 0.5)
-    assert result.disagreements == 1
-    assert result.difference == pytest.approx(0.5)
-    assert not result.agrees
-
-
-def test_a_tie_is_no_disagreement():
-    result = compared([[0.50001, 0.49999]], [[0.49999, 0.50001]])
-    assert result.agreement == 0
-    assert result.disagreements == 0
-    assert result.agrees
-
-
-def test_same_classes_with_other_probabilities_do_not_agree():
-    assert not compared([[0.9, 0.1]], [[0.8997, 0.1003]]).agrees
-
-
-def test_what_is_no_number_does_not_agree():
-    assert not compared([[0.9, 0.1]], [[float("nan"), 0.1]]).agrees
-
-
-def test_probabilities_of_logits():
-    np.testing.assert_allclose(probabilities(np.array([[0.25, 0.75]])), [[0.25, 0.75]])
-    np.testing.assert_allclose(probabilities(np.array([[1000.0, 1000.0]])), [[0.5, 0.5]])
-    np.testing.assert_allclose(probabilities(np.array([[0.0, np.log(3)]])), [[0.25, 0.75]])
+@pytest.mark.parametrize("option", ["--data", "--images"])
+def test_images_without_a_model(converted, photos, option, capsys):
+    assert run(converted, option, photos) == 2
+    assert "error: `model` must be given" in capsys.readouterr().err
