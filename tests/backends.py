@@ -77,6 +77,11 @@ def input_gradient(function, x):
     return to_numpy(x.grad)
 
 
+def only_under(backend, reason):
+    """A mark for what is the same under every backend, with the reason why it is."""
+    return pytest.mark.skipif(backend != BACKEND, reason=reason)
+
+
 def compiles(test):
     """Marks a test of `jit_compile=True`, which takes minutes on torch: it builds C++ there."""
     if BACKEND != "torch":

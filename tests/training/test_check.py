@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from keras_poolformer.transform import EvaluationTransform
+from tests.backends import only_under
 from tests.training.plain_augmentation import PlainAugmentation
 from training import decoding
 from training.datasets import check
@@ -14,6 +15,8 @@ from training.datasets.check import check_dataset, check_images
 from training.datasets.dataset import Split, load_dataset
 from training.datasets.folder import class_folders, load_folder, read_split
 from training.pipeline import TrainingPipeline, evaluation_batches
+
+pytestmark = only_under("tensorflow", "images are read by TensorFlow under every backend")
 
 
 def picture(height=12, width=10, channels=3):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.backends import BACKEND
 from training.models import metaformer
 from training.optimizer import learning_rate_schedule, make_optimizer, vectors
 from training.recipe import find_recipe
@@ -30,6 +31,10 @@ def model():
 def rates(recipe, steps=10, last=None):
     schedule = learning_rate_schedule(recipe, steps)
     last = recipe.total_epochs * steps if last is None else last
+    if BACKEND == "jax":  # eager JAX compiles each operation of each step
+        import jax
+
+        schedule = jax.jit(schedule)
     return [float(keras.ops.convert_to_numpy(schedule(step))) for step in range(last + 1)]
 
 

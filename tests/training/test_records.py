@@ -11,6 +11,7 @@ from PIL import Image
 
 from keras_poolformer.image_file import read_image
 from keras_poolformer.transform import EvaluationTransform
+from tests.backends import only_under
 from tests.training.plain_augmentation import PlainAugmentation
 from training.datasets import tfds as tfds_datasets
 from training.datasets.check import check_dataset
@@ -22,6 +23,8 @@ from training.tfds_images import read_tfds
 from training.worker import Worker
 
 tfds = pytest.importorskip("tensorflow_datasets")
+
+pytestmark = only_under("tensorflow", "images are read by TensorFlow under every backend")
 
 CLASSES = ["rat", "cat", "dog"]
 TRAIN, HELD_OUT = 45, 11
