@@ -3,8 +3,6 @@
 `tflite.convert` calls it, in a process of its own where another backend is active.
 """
 
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,16 +17,23 @@ from keras_poolformer.transform import default_crop_pct
 from tflite.checks import read_graph
 from tflite.comparison import compare
 from tflite.export import FileSpec, prepare, to_litert
+from tflite.flatbuffer import pack, unpack
+from tflite.half_precision import half_precision
 from tflite.images import list_images, read_images, sample_images
 from tflite.interpreter import LiteRTModel
 from tflite.metadata import add_metadata, append_labels
+from tflite.process import serve
 from tflite.quantize import MODES
 from tflite.quantize import quantize as quantized
 from tflite.reference import KerasReference
 from tflite.report import describe, measured
+from tflite.short_sums import shorten_sums
 
 COMPARED = 16
 """Photographs on which a file is compared with its Keras model."""
+
+EMULATED = 2
+"""Photographs on which its sums are emulated in float16."""
 
 
 def build(
@@ -53,15 +58,12 @@ def build(
     else:
         pixels = read_images(paths, spec.image_shape, default_crop_pct(model), images)
         compared = pixels[:COMPARED]
-    content = add_metadata(
-        to_litert(fused, spec),
-        model.name,
-        spec.image_shape,
-        _normalization(spec),
-        has_labels=names is not None,
-    )
+    graph = unpack(to_litert(fused, spec))
+    shorten_sums(graph)
+    normalization = _normalization(spec)
+    add_metadata(graph, model.name, spec.image_shape, normalization, has_labels=names is not None)
     content = quantized(
-        content, quantize, lambda: (spec.feed(part) for part in _split(pixels, spec))
+        pack(graph), quantize, lambda: (spec.feed(part) for part in _split(pixels, spec))
     )
     if names is not None:
         content = append_labels(content, names)
@@ -83,11 +85,15 @@ def _measure(
     graph = read_graph(path)
     comparison = compare(file, KerasReference(model, spec.image_shape), [(pixels, None)])
     minimum = MODES[mode].minimum_sqnr
+    half = None
+    if spec.batch == 1 and MODES[mode].kind != "int8":
+        half = half_precision(path, spec.feed(pixels[:EMULATED]))
     return {
         **describe(file, graph),
         "mode": mode,
         "pixels": "normalised" if spec.normalized else "0 to 255",
         **measured(comparison, images, minimum),
+        "half_precision": half,
         # Of untrained models first classes are chance, so only the outputs count here.
         "problems": [*graph.problems(), *comparison.problems(minimum)],
     }
@@ -126,19 +132,13 @@ def _normalization(spec: FileSpec) -> tuple[float, float] | None:
     return 255 * float(np.mean(IMAGENET_MEAN)), 255 * float(np.mean(IMAGENET_STD))
 
 
-def main(job: str, result: str) -> None:
-    """Does the job that `tflite.convert` wrote down, and writes the report or the error."""
+def main(task: dict[str, Any]) -> dict[str, Any]:
+    """Does what `tflite.convert` asks for, and returns the report."""
     import keras_poolformer
 
-    task = json.loads(Path(job).read_text())
-    try:
-        model = keras_poolformer.load_model(task["model"])
-        answer = build(model, Path(task["target"]), **task["options"])
-    except (ValueError, OSError, ImportError) as error:
-        answer = {"error": str(error)}
-    with replacing(Path(result)) as path:
-        path.write_text(json.dumps(answer))
+    model = keras_poolformer.load_model(task["model"])
+    return build(model, Path(task["target"]), **task["options"])
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    serve(main)

@@ -7,7 +7,6 @@ python -m tflite.convert pets.keras -o pets.tflite --input uint8 --quantize dyna
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tflite.export import INPUTS, OUTPUTS
+from tflite.process import run_module
 from tflite.quantize import MODES, REFUSED
 
 
@@ -103,7 +103,7 @@ def convert(
             saved = _existing(Path(model))
         else:
             _load(model).save(saved, include_optimizer=False)
-        return _in_tensorflow(saved, target.resolve(), options, Path(folder))
+        return _in_tensorflow(saved, target.resolve(), options)
 
 
 def _check(
@@ -167,36 +167,19 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _in_tensorflow(
-    model: Path, target: Path, options: dict[str, Any], folder: Path
-) -> dict[str, Any]:
+def _in_tensorflow(model: Path, target: Path, options: dict[str, Any]) -> dict[str, Any]:
     """Does the work in a process with Keras on TensorFlow."""
-    job, result = folder / "job.json", folder / "result.json"
-    job.write_text(json.dumps({"model": str(model), "target": str(target), "options": options}))
-    root = str(Path(__file__).parents[1])
-    path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part)
     environment = {
-        **os.environ,
-        "PYTHONPATH": path,
         "KERAS_BACKEND": "tensorflow",
         "CUDA_VISIBLE_DEVICES": "-1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "tflite.build", str(job), str(result)],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    if not result.is_file():
-        raise ValueError(
-            f"`model` cannot be converted. The process that does it ended with {done.returncode}: "
-            f"{done.stderr[-800:]}"
-        )
-    answer: dict[str, Any] = json.loads(result.read_text())
-    if "error" in answer:
-        raise ValueError(answer["error"])
-    return answer
+    task = {"model": str(model), "target": str(target), "options": options}
+    try:
+        report: dict[str, Any] = run_module("tflite.build", task, environment)
+    except ChildProcessError as error:
+        raise ValueError(f"`model` cannot be converted. {error}") from error
+    return report
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -20,39 +20,34 @@ _IMAGE_PROPERTIES, _NORMALIZATION, _AXIS_LABELS = 2, 1, 2
 
 
 def add_metadata(
-    model: bytes,
+    model: Any,
     name: str,
     image_shape: Sequence[int],
     normalization: tuple[float, float] | None,
     has_labels: bool,
-) -> bytes:
-    """Returns a .tflite file with a description of its image and its classes.
+) -> None:
+    """Adds a description of its image and its classes to a model, in place.
 
     To be called before the file is quantised: the quantiser puts the weights
     behind the flatbuffer, where repacking would lose them.
 
     Args:
-        model: The file's content.
+        model: A `ModelT` of the flatbuffer's schema.
         name: Name of the model.
         image_shape: (height, width, channels) of its images.
         normalization: (mean, deviation) that a reader applies to pixels in [0, 255]
             before it hands them to a float input; `None` for uint8 pixels.
         has_labels: Whether the names of the classes will be appended.
     """
-    import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
-    packed = schema.ModelT.InitFromPackedBuf(model, 0)
     entry = schema.MetadataT()
     entry.name = _NAME
-    entry.buffer = len(packed.buffers)
+    entry.buffer = len(model.buffers)
     buffer = schema.BufferT()
     buffer.data = list(_metadata(name, image_shape, normalization, has_labels))
-    packed.buffers.append(buffer)
-    packed.metadata = [*(packed.metadata or []), entry]
-    builder = flatbuffers.Builder(len(model) + 4096)
-    builder.Finish(packed.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
 
 
 def append_labels(model: bytes, labels: Sequence[str]) -> bytes:

@@ -93,12 +93,21 @@ def _float16(engine: Any, types: Any) -> None:
 
 
 def _dynamic_int8(engine: Any, types: Any) -> None:
-    engine.add_dynamic_config(".*", types.TFLOperationName.ALL_SUPPORTED, num_bits=8)
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+
+    names = types.TFLOperationName
+    engine.add_dynamic_config(".*", names.ALL_SUPPORTED, num_bits=8)
+    # The delegate has none with dynamic ranges: the graph would fall into pieces.
+    engine.update_quantization_recipe(
+        ".*", names.DEPTHWISE_CONV_2D, algorithm_key=AlgorithmName.NO_QUANTIZE
+    )
 
 
 def _mixed_int8(engine: Any, types: Any) -> None:
     names = types.TFLOperationName
-    engine.add_static_config(".*", names.CONV_2D, activation_num_bits=8, weight_num_bits=8)
+    # With the padding before them, or it would be done in float32.
+    for name in (names.CONV_2D, names.DEPTHWISE_CONV_2D, names.PAD):
+        engine.add_static_config(".*", name, activation_num_bits=8, weight_num_bits=8)
     engine.add_dynamic_config(".*", names.FULLY_CONNECTED, num_bits=8)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tflite.checks import Graph
 from tflite.comparison import Comparison
+from tflite.half_precision import LARGEST
 from tflite.interpreter import LiteRTModel
 from tflite.metadata import read_labels
 
@@ -57,6 +58,12 @@ def text(report: dict[str, Any]) -> str:
         f"Graph            {operations} operations of {len(report['operations'])} kinds, rank "
         f"{report['rank']}, {delegation}",
     ]
+    if report.get("half_precision"):
+        half = report["half_precision"]
+        lines.append(
+            f"Half precision   the largest sum is {half['largest']:,.0f} ({half['operation']}), "
+            f"{'more than' if half['overflows'] else 'of'} {LARGEST:,.0f} that float16 holds"
+        )
     if "sqnr_db" in report:
         lines += _comparison(report)
     return "\n".join(lines)

@@ -13,7 +13,7 @@ in_tensorflow = pytest.mark.skipif(
 )
 
 
-def _randomize(model, seed=0):
+def randomize(model, seed=0):
     """Gives every weight a random value that keeps activations near one."""
     generator = np.random.default_rng(seed)
     for weight in model.trainable_variables:
@@ -47,7 +47,7 @@ def make_model():
             include_preprocessing=include_preprocessing,
             **{**arguments, **kwargs},
         )
-        return _randomize(model, seed)
+        return randomize(model, seed)
 
     return make
 

@@ -37,7 +37,7 @@ def test_modes(mode, make_model, folder, tmp_path):
     assert report["bytes"] < 1.02 * SIZES[mode] * whole
     assert report["sqnr_db"] > MODES[mode].minimum_sqnr
     assert report["partitions"] == 1
-    assert report["compared_images"] == 12
+    assert report["images"] == 12
     assert report["compared_on"] == str(folder)
     kind = LiteRTModel(tmp_path / "model.tflite").kind
     assert kind == ("int8" if "int8" in mode else mode)

@@ -1,0 +1,1 @@
+"""Time, memory, operations and delegation of .tflite files: `python -m tflite.benchmark`."""
