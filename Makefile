@@ -4,13 +4,16 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 BACKENDS := jax torch tensorflow
 DEMO := runs/demo
+WEB := tflite/web
+MODEL ?= $(wildcard $(DEMO)/model.tflite)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-all lint format clean $(BACKENDS:%=test-%)
+.PHONY: help demo web test test-all lint format clean $(BACKENDS:%=test-%)
 
 help:
 	@echo "make demo      install, train on handwritten digits, export to LiteRT, compare (minutes)"
+	@echo "make web       build and serve the page that classifies photos; MODEL=file.tflite to offer"
 	@echo "make test      install, run all tests under TensorFlow, JAX and PyTorch"
 	@echo "make test-all  the same with the slow tests"
 	@echo "make lint      ruff and mypy"
@@ -19,6 +22,17 @@ demo: $(VENV)/.demo
 	KERAS_BACKEND=tensorflow $(RUN) -m training.train --recipe digits --overwrite --output $(DEMO) --require-accuracy 0.97
 	KERAS_BACKEND=tensorflow $(RUN) -m tflite.convert $(DEMO)/model.keras -o $(DEMO)/model.tflite
 	KERAS_BACKEND=tensorflow $(RUN) -m tflite.verify $(DEMO)/model.tflite --model $(DEMO)/model.keras --data digits
+
+# Needs Node.js, to build; the server is Python's own.
+web: $(WEB)/build/index.html | $(VENV)/bin/python
+	$(RUN) -m tflite.web $(MODEL)
+
+$(WEB)/build/index.html: $(WEB)/node_modules/.package-lock.json $(wildcard $(WEB)/src/* $(WEB)/*.mjs $(WEB)/tsconfig.json)
+	npm --prefix $(WEB) run --silent build
+
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package.json $(WEB)/package-lock.json
+	npm --prefix $(WEB) ci
+	@touch $@
 
 # One process a backend, since Keras reads its backend once, at import. Two at a time, each
 # with one thread: most of the time goes into compilers, and threads would wait for each other.
@@ -41,7 +55,7 @@ format: $(VENV)/.dev
 	$(RUN) -m ruff format .
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs $(WEB)/build $(WEB)/node_modules
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'

@@ -98,6 +98,8 @@ def _compared(
 ) -> tuple[dict[str, Any], list[str]]:
     import keras_poolformer
     from tflite.comparison import DISAGREEMENT, compare
+    from tflite.half_precision import half_precision
+    from tflite.images import sample_images
     from tflite.quantize import MODES
     from tflite.reference import KerasReference
     from tflite.report import measured
@@ -111,11 +113,17 @@ def _compared(
             f"model with output_shape={keras_model.output_shape}"
         )
     minimum = min(mode.minimum_sqnr for mode in MODES.values() if mode.kind == file.kind)
+    half = None
+    if file.kind != "int8" and file.input.shape[0] == 1:
+        pixels = sample_images(reference.image_shape, 2)
+        spec = reference.file_spec(1, file.input.dtype, file.output.name)
+        half = half_precision(file.path, spec.feed(pixels))
     batches, source = _batches(reference, data, images, limit)
     comparison = compare(file, reference, batches)
     is_sample = data is None and images is None
     allowed = 1.0 if is_sample else DISAGREEMENT[file.kind]
-    return measured(comparison, source, minimum), comparison.problems(minimum, allowed)
+    numbers = {"half_precision": half, **measured(comparison, source, minimum)}
+    return numbers, comparison.problems(minimum, allowed)
 
 
 def _batches(

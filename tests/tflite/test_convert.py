@@ -40,6 +40,7 @@ def test_report(saved, tmp_path):
     assert report["fully_delegated"]
     assert report["rank"] == 4
     assert report["agreement"] == 1
+    assert not report["half_precision"]["overflows"]
     assert report["problems"] == []
     assert report["bytes"] == (tmp_path / "model.tflite").stat().st_size
     # The MLPs are convolutions: two for each block, beside the stem and one downsample.

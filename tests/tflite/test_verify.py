@@ -124,6 +124,7 @@ def test_each_kind_of_weights_has_its_floor(mode, saved, photos, tmp_path):
     report = verify(tmp_path / "model.tflite", saved, images=photos)
     assert report["kind"] == MODES[mode].kind
     assert report["sqnr_floor_db"] == MODES[mode].minimum_sqnr
+    assert (report["half_precision"] is None) == (report["kind"] == "int8")
     assert report["sqnr_db"] > MODES[mode].minimum_sqnr
     assert report["problems"] == []
 
