@@ -16,7 +16,7 @@ from keras_poolformer.image_input import IMAGENET_MEAN, IMAGENET_STD
 from keras_poolformer.transform import default_crop_pct
 from tflite.checks import read_graph
 from tflite.comparison import compare
-from tflite.export import FileSpec, prepare, to_litert
+from tflite.export import FileSpec, image_shape_of, prepare, to_litert
 from tflite.flatbuffer import pack, unpack
 from tflite.half_precision import half_precision
 from tflite.images import list_images, read_images, sample_images
@@ -51,15 +51,19 @@ def build(
 ) -> dict[str, Any]:
     """Writes the file if it passes; the arguments are those of `tflite.convert.convert`."""
     paths = None if calibrate is None else list_images(Path(calibrate))
-    fused, spec = prepare(model, batch, image_size, input, output)
+    image_shape = image_shape_of(model, image_size)
     names = _names(model, labels)
     if paths is None:
-        pixels = compared = sample_images(spec.image_shape, COMPARED)
+        pixels = compared = sample_images(image_shape, COMPARED)
     else:
-        pixels = read_images(paths, spec.image_shape, default_crop_pct(model), images)
+        pixels = read_images(paths, image_shape, default_crop_pct(model), images)
         compared = pixels[:COMPARED]
-    graph = unpack(to_litert(fused, spec))
-    shorten_sums(graph)
+    fused, spec = prepare(model, batch, image_size, input, output, compared)
+    content = to_litert(fused, spec)
+    graph = unpack(content)
+    # The stream of a token mixer or a norm of one's own cannot be scaled.
+    if spec.batch == 1 and half_precision(content, spec.feed(compared[:EMULATED]))["overflows"]:
+        shorten_sums(graph)
     normalization = _normalization(spec)
     add_metadata(graph, model.name, spec.image_shape, normalization, has_labels=names is not None)
     content = quantized(
@@ -87,7 +91,7 @@ def _measure(
     minimum = MODES[mode].minimum_sqnr
     half = None
     if spec.batch == 1 and MODES[mode].kind != "int8":
-        half = half_precision(path, spec.feed(pixels[:EMULATED]))
+        half = half_precision(path.read_bytes(), spec.feed(pixels[:EMULATED]))
     return {
         **describe(file, graph),
         "mode": mode,

@@ -49,6 +49,7 @@ def prepare(
     image_size: Sequence[int] | None = None,
     input: str = "float32",  # noqa: A002  (the user's word for it)
     output: str | None = None,
+    pixels: np.ndarray | None = None,
 ) -> tuple[Any, FileSpec]:
     """Returns a fused Keras model for a file, and what the file will take and give.
 
@@ -59,12 +60,14 @@ def prepare(
         image_size: (height, width) for a model that leaves them open.
         input: `"float32"` or `"uint8"`.
         output: `"probabilities"` or `"logits"`; `None` for what the model gives.
+        pixels: uint8 (N, H, W, C) images, on which is measured by how much the residual
+            stream must be scaled for float16; `None` leaves it as it is.
 
     Raises:
         ValueError: if the model is no such model, or an argument does not fit it.
     """
     from keras_poolformer.classifier import normalises_pixels
-    from keras_poolformer.inference import fuse
+    from keras_poolformer.inference import fuse, scale_stream, stream_exponents
     from keras_poolformer.metaformer import MetaFormer, find_metaformer
 
     metaformer = find_metaformer(model)
@@ -74,7 +77,7 @@ def prepare(
             "`model` must be in 'channels_last' where it holds a MetaFormer among other layers. "
             f"Received: {model.name!r} in 'channels_first'"
         )
-    height, width, channels = _image_shape(model, metaformer, image_size)
+    height, width, channels = image_shape_of(model, image_size)
     takes_pixels = normalises_pixels(model)
     if input == "uint8" and not takes_pixels and channels != 3:
         raise ValueError(
@@ -95,6 +98,12 @@ def prepare(
     rebuilt = MetaFormer.from_config(config)
     rebuilt.set_weights([np.asarray(w).astype("float32") for w in metaformer.get_weights()])
     fused = fuse(rebuilt, convolutions=True)
+    if pixels is not None:
+        taken = FileSpec((height, width, channels), None, "float32", not takes_pixels, "")
+        images = _input_of(metaformer, model, taken.feed(pixels))
+        if is_whole and normalizes:
+            images = pixels.astype("float32")
+        fused = scale_stream(fused, stream_exponents(fused, images))
     if not is_whole:
         fused = _around(model, metaformer, fused, (height, width, channels), normalizes)
     given = output_of(fused if not is_whole else rebuilt)
@@ -143,9 +152,19 @@ def to_litert(model: Any, spec: FileSpec) -> bytes:
         ) from error
 
 
-def _image_shape(
-    model: Any, metaformer: Any, image_size: Sequence[int] | None
-) -> tuple[int, int, int]:
+def image_shape_of(model: Any, image_size: Sequence[int] | None = None) -> tuple[int, int, int]:
+    """Returns (height, width, channels) of the images that a file will take.
+
+    Args:
+        model: As of `prepare`.
+        image_size: Likewise.
+
+    Raises:
+        ValueError: if there is no such size.
+    """
+    from keras_poolformer.metaformer import find_metaformer
+
+    metaformer = find_metaformer(model)
     shape = model.input_shape
     if not isinstance(shape, tuple) or len(shape) != 4:
         raise ValueError(
@@ -174,6 +193,28 @@ def _image_shape(
             f"image_size={image_size} for input_shape={shape}"
         )
     return image_size[0], image_size[1], channels
+
+
+def _input_of(metaformer: Any, model: Any, images: np.ndarray) -> np.ndarray:
+    """Returns what the MetaFormer in a model is given where the model is given images."""
+    import keras
+
+    if metaformer is model:
+        return images
+    # It may be part of other models as well: what is asked for hangs on this one's input.
+    for node in metaformer._inbound_nodes:
+        (given,) = node.input_tensors
+        if given is model.inputs[0]:
+            return images
+        try:
+            before = keras.Model(model.inputs, given)
+        except ValueError:
+            continue
+        return np.asarray(before.predict_on_batch(images)).astype("float32")
+    raise ValueError(
+        "`model` must give its MetaFormer what it makes of its input. "
+        f"Received: {model.name!r}, in which {metaformer.name!r} stands apart"
+    )
 
 
 def in_float32(model: Any) -> Any:

@@ -5,7 +5,6 @@ sum on the way: the squares of a norm, over all positions, before they are divid
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,32 +32,33 @@ class Extreme:
     bound: float
 
     @property
-    def largest(self) -> float:
-        """The largest of the three."""
-        return max(self.value, self.partial_sum, self.bound)
+    def reach(self) -> float:
+        """What is not exceeded: the larger of value and bound."""
+        return max(self.value, self.bound)
 
 
-def half_precision(path: Path, images: np.ndarray) -> dict[str, Any]:
+def half_precision(content: bytes, images: np.ndarray) -> dict[str, Any]:
     """Returns the largest number that a file comes to, ready for JSON.
 
     Args:
-        path: As of `extremes`.
+        content: As of `extremes`.
         images: Likewise.
     """
-    largest = max(extremes(path, images), key=lambda extreme: extreme.largest)
+    found = extremes(content, images)
+    largest = max(found, key=lambda extreme: extreme.reach)
     return {
-        "largest": round(max(largest.value, largest.bound), 1),  # a number in JSON too
+        "largest": round(largest.reach, 1),
         "operation": largest.operation,
         "name": largest.name,
-        "overflows": largest.largest > LARGEST,
+        "overflows": any(max(e.reach, e.partial_sum) > LARGEST for e in found),
     }
 
 
-def extremes(path: Path, images: np.ndarray) -> list[Extreme]:
+def extremes(content: bytes, images: np.ndarray) -> list[Extreme]:
     """Runs a file in float32 and emulates its reductions in float16.
 
     Args:
-        path: A float .tflite file with one input.
+        content: A float .tflite file with one input.
         images: Images as the file takes them, (N, H, W, C). They are run one by one, so
             the file takes one at a time.
 
@@ -74,7 +74,7 @@ def extremes(path: Path, images: np.ndarray) -> list[Extreme]:
 
     with quiet():
         interpreter = Interpreter(
-            str(path),
+            model_content=content,
             experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             experimental_preserve_all_tensors=True,
         )

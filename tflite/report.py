@@ -61,7 +61,7 @@ def text(report: dict[str, Any]) -> str:
     if report.get("half_precision"):
         half = report["half_precision"]
         lines.append(
-            f"Half precision   the largest sum is {half['largest']:,.0f} ({half['operation']}), "
+            f"Half precision   the largest number is {half['largest']:,.0f} ({half['operation']}), "
             f"{'more than' if half['overflows'] else 'of'} {LARGEST:,.0f} that float16 holds"
         )
     if "sqnr_db" in report:

@@ -117,7 +117,7 @@ def _compared(
     if file.kind != "int8" and file.input.shape[0] == 1:
         pixels = sample_images(reference.image_shape, 2)
         spec = reference.file_spec(1, file.input.dtype, file.output.name)
-        half = half_precision(file.path, spec.feed(pixels))
+        half = half_precision(file.path.read_bytes(), spec.feed(pixels))
     batches, source = _batches(reference, data, images, limit)
     comparison = compare(file, reference, batches)
     is_sample = data is None and images is None

@@ -1,0 +1,129 @@
+"""A Keras model as an ONNX graph, by PyTorch's exporter and ONNX Runtime's optimizer.
+
+Import this module only where `keras.config.backend() == "torch"`.
+"""
+
+import math
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from keras import ops
+
+from keras_poolformer.inference.standalone import Standalone
+from keras_poolformer.optional import optional_import
+from keras_poolformer.version import __version__
+
+OPSET = 20
+"""The first version of ONNX's operators that has GELU."""
+
+LARGEST = 2**31 - 2**24
+"""Bytes of weights that one file can hold, less what the graph needs."""
+
+
+class _Model(torch.nn.Module):
+    """Gives the model the signature that PyTorch names the input after."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.model(image, training=False)
+
+
+def to_onnx(source: Standalone) -> Any:
+    """Returns the `onnx.ModelProto` that computes what a model does.
+
+    PyTorch traces the model in `channels_last`, with a transposition before and behind
+    every convolution and pooling. ONNX Runtime's optimizer for all devices cancels
+    them, and writes standard operators. What is left runs in `channels_first`, the
+    layout that the runtimes are made for.
+
+    Raises:
+        ValueError: if it cannot be converted.
+        ImportError: if a package that is needed is not installed.
+    """
+    purpose = "to write ONNX files"
+    onnx = optional_import("onnx", purpose, "onnx")
+    optional_import("onnxscript", purpose, "onnx")
+    size = sum(math.prod(weight.shape) * 4 for weight in source.model.weights)
+    if size > LARGEST:
+        raise ValueError(
+            "`model` must have less than 2 GB of weights, which is what an ONNX file can hold. "
+            f"Received: {source.model.name!r} with {size / 1e9:.1f} GB"
+        )
+    try:
+        traced = _trace(source)
+    except Exception as error:
+        raise ValueError(
+            "`model` cannot be converted by PyTorch"
+            + (" for any batch or image size" if None in source.shape else "")
+            + f". Received: {source.model.name!r} with images of {source.shape}. "
+            f"The reason: {_reason(error)}"
+        ) from error
+    graph = _optimized(traced)
+    _tidy(graph, source)
+    onnx.checker.check_model(graph, full_check=True)
+    return graph
+
+
+def _trace(source: Standalone) -> bytes:
+    opened = {
+        axis: torch.export.Dim(source.axes[axis])
+        for axis, size in enumerate(source.shape)
+        if size is None
+    }
+    # Not a batch of 1, which PyTorch takes for one that always is.
+    image = ops.zeros(source.filled(2, 7 * source.stride, 5 * source.stride), source.dtype)
+    # PyTorch warns of its own code.
+    with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+        program: Any = torch.onnx.export(
+            _Model(source.model).eval(),
+            (image,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["image"],
+            output_names=[source.output],
+            dynamic_shapes={"image": opened},
+            verbose=False,
+        )
+    return program.model_proto.SerializeToString()
+
+
+def _optimized(content: bytes) -> Any:
+    onnx = optional_import("onnx", "to write ONNX files", "onnx")
+    runtime = optional_import("onnxruntime", "to write ONNX files", "onnx")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    # Beyond "basic" come optimizations for one kind of processor.
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = str(Path(folder) / "model.onnx")
+        runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return onnx.load(options.optimized_model_filepath)
+
+
+def _tidy(graph: Any, source: Standalone) -> None:
+    """Says what the file is, and leaves out what PyTorch and ONNX Runtime say of themselves."""
+    domains = {node.domain for node in graph.graph.node}
+    for entry in reversed(range(len(graph.opset_import))):
+        if graph.opset_import[entry].domain not in domains:
+            del graph.opset_import[entry]
+    graph.producer_name, graph.producer_version = "keras_poolformer", __version__
+    graph.graph.name = source.model.name
+    pixels = "RGB pixels from 0 to 255" if source.takes_pixels else "normalised images"
+    graph.graph.input[0].doc_string = f"({', '.join(source.axes)}), {pixels}"
+    del graph.metadata_props[:]
+    for node in graph.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+
+
+def _reason(error: BaseException) -> str:
+    """Returns what was wrong: PyTorch's exporter wraps it into advice on PyTorch."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip()[:800]
