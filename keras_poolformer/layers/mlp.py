@@ -1,11 +1,15 @@
 """The channel MLP: the second half of a MetaFormer block."""
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_poolformer.layers.activation import (
+    ActivationSpec,
+    make_activation,
+    serialize_activation,
+)
 from keras_poolformer.layers.data_format import (
     check_data_format,
     from_channels_last,
@@ -26,8 +30,8 @@ class ChannelMLP(keras.layers.Layer):
 
     Args:
         ratio: Channels of the hidden layer over those of the input.
-        activation: Name or function of the activation. `"gelu"` is the exact
-            form with the error function.
+        activation: Name or function of the activation, or a layer. `"gelu"` is the
+            exact form with the error function, `"star_relu"` learns two scalars.
         use_bias: Whether the linear maps have biases.
         dropout_rate: Rate of the dropout after each linear map, in [0, 1).
         data_format: `"channels_last"` or `"channels_first"`.
@@ -48,7 +52,7 @@ class ChannelMLP(keras.layers.Layer):
     def __init__(
         self,
         ratio: float = 4.0,
-        activation: str | Callable[..., Any] = "gelu",
+        activation: ActivationSpec = "gelu",
         use_bias: bool = True,
         dropout_rate: float = 0.0,
         data_format: str = "channels_last",
@@ -59,7 +63,7 @@ class ChannelMLP(keras.layers.Layer):
         if not ratio > 0:
             raise ValueError(f"`ratio` must be positive, such as 4. Received: {ratio!r}")
         self.ratio = ratio
-        self.activation = keras.activations.get(activation)
+        self.activation = make_activation(activation, self.dtype_policy)
         self.use_bias = bool(use_bias)
         self.dropout_rate = check_rate(dropout_rate, "dropout_rate")
         self.data_format = check_data_format(data_format)
@@ -74,6 +78,8 @@ class ChannelMLP(keras.layers.Layer):
         self.fc1 = self._linear(hidden, "fc1")
         self.fc2 = self._linear(channels, "fc2")
         self.fc1.build((None, channels))
+        if isinstance(self.activation, keras.layers.Layer):
+            self.activation.build((None, hidden))
         self.fc2.build((None, hidden))
         self.dropout.build((None, hidden))
         self.built = True
@@ -117,7 +123,7 @@ class ChannelMLP(keras.layers.Layer):
         return {
             **super().get_config(),
             "ratio": self.ratio,
-            "activation": keras.activations.serialize(self.activation),
+            "activation": serialize_activation(self.activation),
             "use_bias": self.use_bias,
             "dropout_rate": self.dropout_rate,
             "data_format": self.data_format,

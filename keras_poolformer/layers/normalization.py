@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_poolformer.layers.batch_norm import BatchNorm
+from keras_poolformer.layers.channel_layer_norm import ChannelLayerNorm
 from keras_poolformer.layers.data_format import check_data_format, known_channels, per_channel
 
 
@@ -114,4 +116,8 @@ class GroupNorm1(keras.layers.Layer):
         }
 
 
-NORMS: dict[str, type[keras.layers.Layer]] = {"group_norm": GroupNorm1}
+NORMS: dict[str, type[keras.layers.Layer]] = {
+    "batch_norm": BatchNorm,
+    "group_norm": GroupNorm1,
+    "layer_norm": ChannelLayerNorm,
+}

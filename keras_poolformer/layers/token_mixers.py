@@ -13,7 +13,12 @@ from keras_poolformer.layers.data_format import (
     split_shape,
     to_channels_last,
 )
+from keras_poolformer.layers.depthwise_convolution import DepthwiseConvolution
 from keras_poolformer.layers.pooling import average_pool
+from keras_poolformer.layers.random_mixing import RandomMixing
+from keras_poolformer.layers.self_attention import SelfAttention
+from keras_poolformer.layers.separable_convolution import SeparableConvolution
+from keras_poolformer.layers.spatial_fully_connected import SpatialFullyConnected
 
 
 @keras.saving.register_keras_serializable(package="keras_poolformer")
@@ -76,6 +81,11 @@ class Pooling(keras.layers.Layer):
 
 
 TOKEN_MIXERS: dict[str, type[keras.layers.Layer]] = {
+    "depthwise_convolution": DepthwiseConvolution,
     "identity": keras.layers.Identity,
     "pooling": Pooling,
+    "random_mixing": RandomMixing,
+    "self_attention": SelfAttention,
+    "separable_convolution": SeparableConvolution,
+    "spatial_fully_connected": SpatialFullyConnected,
 }
