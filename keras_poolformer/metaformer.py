@@ -11,11 +11,14 @@ from keras_poolformer.image_input import (
     check_input_shape,
     imagenet_normalization,
 )
+from keras_poolformer.layers.activation import ActivationSpec, serialize_activation
 from keras_poolformer.layers.data_format import check_data_format
 from keras_poolformer.layers.layer_spec import LayerFactory, LayerSpec
 from keras_poolformer.layers.metaformer_block import MetaFormerBlock
+from keras_poolformer.layers.mlp_head import MLPHead
 from keras_poolformer.layers.normalization import NORMS
 from keras_poolformer.layers.patch_embedding import PatchEmbedding
+from keras_poolformer.layers.position_embedding import PositionEmbedding
 from keras_poolformer.layers.stochastic_depth import check_rate
 from keras_poolformer.layers.token_mixers import TOKEN_MIXERS
 from keras_poolformer.stages import check_stages, drop_path_schedule, per_stage
@@ -27,9 +30,12 @@ class MetaFormer(keras.Model):
 
     A stem cuts the image into overlapping patches; stages of blocks follow, with
     a strided convolution between every two; then a norm, the mean over the
-    positions and a linear classifier. The model computes in `channels_last`
-    inside; with `data_format="channels_first"` images and feature maps are
-    transposed at its border.
+    positions and a linear classifier. The defaults are PoolFormer's. What the
+    second generation does otherwise (norms around the strided convolutions, learned
+    activations, scaled shortcuts, the mean before the norm, an MLP as the
+    classifier) are arguments, and its builders a table of them. The model computes
+    in `channels_last` inside; with `data_format="channels_first"` images and feature
+    maps are transposed at its border.
 
     The raw output of every stage stands in `pyramid_outputs`, a dictionary of
     Keras tensors named by the logarithm of their stride (`"P2"` has stride 4,
@@ -47,16 +53,20 @@ class MetaFormer(keras.Model):
         mlp_ratios: Hidden channels of the MLPs over the stage's channels, one
             number or one a stage.
         token_mixer: What moves information between positions, one for all stages
-            or a list with one a stage. Each is `"pooling"`, `"identity"`, a layer,
-            a layer class, or a callable without arguments that returns a layer. A
-            mixer maps a (B, H, W, C) map to one of the same shape. Every block
-            takes a fresh copy made from the layer's configuration, with the
-            model's dtype policy.
-        norm: The normalisation, given like a token mixer: `"group_norm"` or your
-            own; `None` for none.
-        activation: Activation of the MLPs, a name or a function; `"gelu"` is exact.
-        layer_scale_init_value: Initial value of the LayerScale factors, or `None`
-            for no LayerScale.
+            or a list with one a stage. Each is a name (`"pooling"`, `"identity"`,
+            `"depthwise_convolution"`, `"separable_convolution"`, `"self_attention"`,
+            `"random_mixing"`, `"spatial_fully_connected"`), a layer, a layer class,
+            or a callable without arguments that returns a layer. A mixer maps a
+            (B, H, W, C) map to one of the same shape. Every block takes a fresh copy
+            made from the layer's configuration, with the model's dtype policy.
+        norm: The normalisation in the blocks, given like a token mixer:
+            `"group_norm"`, `"layer_norm"`, `"batch_norm"` or your own; `None` for none.
+        activation: Activation of the MLPs, a name, a function or a layer; `"gelu"` is
+            exact, `"star_relu"` learns two scalars in every block.
+        layer_scale_init_value: Initial value of the LayerScale factors of the
+            branches, or `None` for no LayerScale; one value or one a stage.
+        res_scale_init_value: The same for the ResScale factors of the shortcuts.
+        mlp_bias: Whether the linear maps of the MLPs have biases.
         drop_path_rate: Rate of stochastic depth of the last block, in [0, 1).
             Block i of N has `drop_path_rate * i / (N - 1)`.
         dropout_rate: Rate of the dropout inside the MLPs, in [0, 1).
@@ -64,6 +74,18 @@ class MetaFormer(keras.Model):
             of the stem, in pixels of the image.
         downsample_patch_size, downsample_stride, downsample_padding: The same for
             the convolutions between stages, in pixels of their input.
+        stem_norm: Norm after the stem's convolution, given like `norm`.
+        downsample_norm: Norm before every convolution between stages.
+        final_norm: Norm after the last stage; `"as_blocks"` for that of its blocks.
+        norm_after_pool: Whether the last norm comes after the mean over the positions
+            and not before. Without a pooling it normalises each position.
+        position_embedding_stage: Number of the stage, from 1, before whose blocks a
+            learned position embedding is added, which ties the model to one size of
+            image; `None` for no embedding.
+        patch_init_std: Standard deviation of the initial weights of stem and
+            convolutions between stages; `None` for PyTorch's uniform initialisation.
+        head: The classifier, `"linear"` or `"mlp"`, which has a hidden layer.
+        head_dropout_rate: Rate of the dropout before the last linear map, in [0, 1).
         include_top: Whether the classifier is there. Without it the output is the
             normalised map of the last stage, pooled as `pooling` says.
         include_preprocessing: Whether the model takes RGB pixels in [0, 255] and
@@ -90,6 +112,7 @@ class MetaFormer(keras.Model):
         depths, dims: Blocks and channels of each stage.
         classes: Number of classes, `None` without the classifier.
         include_preprocessing: Whether the model takes pixels in [0, 255].
+        norm_after_pool: Whether the last norm follows the mean over the positions.
         data_format: Layout of images and feature maps.
 
     Raises:
@@ -104,7 +127,8 @@ class MetaFormer(keras.Model):
     ... )
 
     Reference: [MetaFormer Is Actually What You Need for Vision](
-        https://arxiv.org/abs/2111.11418), figure 2 and table 1.
+        https://arxiv.org/abs/2111.11418), figure 2 and table 1, and [MetaFormer
+        Baselines for Vision](https://arxiv.org/abs/2210.13452).
     """
 
     def __init__(
@@ -115,8 +139,10 @@ class MetaFormer(keras.Model):
         mlp_ratios: float | Sequence[float] = 4.0,
         token_mixer: LayerSpec | Sequence[LayerSpec] = "pooling",
         norm: LayerSpec | Sequence[LayerSpec] = "group_norm",
-        activation: str | Callable[..., Any] = "gelu",
-        layer_scale_init_value: float | None = 1e-5,
+        activation: ActivationSpec = "gelu",
+        layer_scale_init_value: float | Sequence[float | None] | None = 1e-5,
+        res_scale_init_value: float | Sequence[float | None] | None = None,
+        mlp_bias: bool = True,
         drop_path_rate: float = 0.0,
         dropout_rate: float = 0.0,
         stem_patch_size: int = 7,
@@ -125,6 +151,14 @@ class MetaFormer(keras.Model):
         downsample_patch_size: int = 3,
         downsample_stride: int = 2,
         downsample_padding: int = 1,
+        stem_norm: LayerSpec = None,
+        downsample_norm: LayerSpec = None,
+        final_norm: LayerSpec = "as_blocks",
+        norm_after_pool: bool = False,
+        position_embedding_stage: int | None = None,
+        patch_init_std: float | None = None,
+        head: str = "linear",
+        head_dropout_rate: float = 0.0,
         include_top: bool = True,
         include_preprocessing: bool = False,
         pooling: str | None = None,
@@ -140,11 +174,19 @@ class MetaFormer(keras.Model):
         # === What the arguments mean ===
         check_stages(depths, dims)
         check_rate(drop_path_rate, "drop_path_rate")
+        check_rate(head_dropout_rate, "head_dropout_rate")
+        if head not in ("linear", "mlp"):
+            raise ValueError(f"`head` must be 'linear' or 'mlp'. Received: {head!r}")
         if pooling not in (None, "avg", "max"):
             raise ValueError(f"`pooling` must be None, 'avg' or 'max'. Received: {pooling!r}")
         if include_top and (not isinstance(classes, int) or classes < 1):
             raise ValueError(f"`classes` must be a positive integer. Received: {classes!r}")
         stages = len(depths)
+        if position_embedding_stage not in (None, *range(1, stages + 1)):
+            raise ValueError(
+                f"`position_embedding_stage` must be a stage, 1 to {stages}, or None. "
+                f"Received: {position_embedding_stage!r}"
+            )
         layout = check_data_format(data_format or keras.config.image_data_format())
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         # Where half a precision would cost accuracy and save no time.
@@ -154,7 +196,16 @@ class MetaFormer(keras.Model):
             for spec in per_stage(token_mixer, stages, "token_mixer")
         ]
         norms = [LayerFactory(spec, NORMS, "norm") for spec in per_stage(norm, stages, "norm")]
+        stem_norms, downsample_norms = (
+            LayerFactory(stem_norm, NORMS, "stem_norm"),
+            LayerFactory(downsample_norm, NORMS, "downsample_norm"),
+        )
+        final_norms = norms[-1]
+        if final_norm != "as_blocks":
+            final_norms = LayerFactory(final_norm, NORMS, "final_norm")
         ratios = per_stage(mlp_ratios, stages, "mlp_ratios")
+        layer_scales = per_stage(layer_scale_init_value, stages, "layer_scale_init_value")
+        res_scales = per_stage(res_scale_init_value, stages, "res_scale_init_value")
         rates = drop_path_schedule(drop_path_rate, depths)
         strides = [stem_stride * downsample_stride**stage for stage in range(stages)]
 
@@ -186,44 +237,70 @@ class MetaFormer(keras.Model):
         # === Stem and stages ===
         pyramid = {}
         for stage in range(stages):
+            prefix = f"stage{stage + 1}"
+            if stage > 0 and downsample_norm is not None:
+                x = downsample_norms.make(f"{prefix}_downsample_norm", policy)(x)
             x = PatchEmbedding(
                 dims[stage],
                 stem_patch_size if stage == 0 else downsample_patch_size,
                 stem_stride if stage == 0 else downsample_stride,
                 stem_padding if stage == 0 else downsample_padding,
+                init_std=patch_init_std,
                 dtype=policy,
-                name="stem" if stage == 0 else f"stage{stage + 1}_downsample",
+                name="stem" if stage == 0 else f"{prefix}_downsample",
             )(x)
+            if stage == 0 and stem_norm is not None:
+                x = stem_norms.make("stem_norm", policy)(x)
+            if stage + 1 == position_embedding_stage:
+                x = PositionEmbedding(dtype=policy, name="position_embedding")(x)
             for block in range(depths[stage]):
                 x = MetaFormerBlock(
                     mixers[stage].spec,
                     norms[stage].spec,
                     ratios[stage],
                     activation,
-                    layer_scale_init_value,
+                    layer_scales[stage],
                     rates[stage][block],
                     dropout_rate,
+                    res_scale_init_value=res_scales[stage],
+                    mlp_bias=mlp_bias,
                     dtype=policy,
-                    name=f"stage{stage + 1}_block{block + 1}",
+                    name=f"{prefix}_block{block + 1}",
                 )(x)
             level = f"P{math.log2(strides[stage]):g}"
             pyramid[level] = from_channels_last(x, f"stage{stage + 1}_output")
 
         # === Head ===
-        x = norms[-1].make("norm", policy)(x)
+        pool: type[keras.layers.Layer] | None = None
         if include_top or pooling == "avg":
-            x = keras.layers.GlobalAveragePooling2D("channels_last", dtype=policy, name="pool")(x)
+            pool = keras.layers.GlobalAveragePooling2D
         elif pooling == "max":
-            x = keras.layers.GlobalMaxPooling2D("channels_last", dtype=policy, name="pool")(x)
-        else:
+            pool = keras.layers.GlobalMaxPooling2D
+        if pool is None:
+            x = final_norms.make("norm", policy)(x)
             x = from_channels_last(x, "features")
+        elif norm_after_pool:
+            # As a map of one position, which any norm takes.
+            x = pool(data_format="channels_last", keepdims=True, dtype=policy, name="pool")(x)
+            x = final_norms.make("norm", policy)(x)
+            x = keras.layers.Reshape((dims[-1],), dtype=policy, name="vector")(x)
+        else:
+            x = final_norms.make("norm", policy)(x)
+            x = pool(data_format="channels_last", dtype=policy, name="pool")(x)
         if include_top:
-            x = keras.layers.Dense(
-                classes,
-                kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
-                dtype=policy,
-                name="head",
-            )(x)
+            if head == "mlp":
+                x = MLPHead(classes, dropout_rate=head_dropout_rate, dtype=policy, name="head")(x)
+            else:
+                if head_dropout_rate:
+                    x = keras.layers.Dropout(head_dropout_rate, dtype=policy, name="head_dropout")(
+                        x
+                    )
+                x = keras.layers.Dense(
+                    classes,
+                    kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+                    dtype=policy,
+                    name="head",
+                )(x)
             x = keras.layers.Activation(
                 classifier_activation or "linear", dtype=full, name="predictions"
             )(x)
@@ -232,6 +309,7 @@ class MetaFormer(keras.Model):
         # === Configuration ===
         self.depths, self.dims = tuple(depths), tuple(dims)
         self.include_preprocessing = include_preprocessing
+        self.norm_after_pool = bool(norm_after_pool)
         self.classes = classes if include_top else None
         self.dtype_policy = policy
         self.data_format = layout
@@ -243,13 +321,19 @@ class MetaFormer(keras.Model):
         self._factories = {
             "token_mixer": (isinstance(token_mixer, (list, tuple)), mixers),
             "norm": (isinstance(norm, (list, tuple)), norms),
+            "stem_norm": (False, [stem_norms]),
+            "downsample_norm": (False, [downsample_norms]),
         }
+        if final_norm != "as_blocks":
+            self._factories["final_norm"] = (False, [final_norms])
         self._activations = (activation, classifier_activation)
         self._config: dict[str, Any] = {
             "depths": list(depths),
             "dims": list(dims),
             "mlp_ratios": mlp_ratios,
             "layer_scale_init_value": layer_scale_init_value,
+            "res_scale_init_value": res_scale_init_value,
+            "mlp_bias": mlp_bias,
             "drop_path_rate": drop_path_rate,
             "dropout_rate": dropout_rate,
             "stem_patch_size": stem_patch_size,
@@ -258,6 +342,11 @@ class MetaFormer(keras.Model):
             "downsample_patch_size": downsample_patch_size,
             "downsample_stride": downsample_stride,
             "downsample_padding": downsample_padding,
+            "norm_after_pool": norm_after_pool,
+            "position_embedding_stage": position_embedding_stage,
+            "patch_init_std": patch_init_std,
+            "head": head,
+            "head_dropout_rate": head_dropout_rate,
             "include_top": include_top,
             "include_preprocessing": include_preprocessing,
             "pooling": pooling,
@@ -277,9 +366,7 @@ class MetaFormer(keras.Model):
         return super().call(inputs, training=training, mask=mask)
 
     def get_config(self) -> dict[str, Any]:
-        activation, classifier_activation = (
-            keras.activations.serialize(keras.activations.get(value)) for value in self._activations
-        )
+        activation, classifier_activation = map(serialize_activation, self._activations)
         return {
             "name": self.name,
             "trainable": self.trainable,

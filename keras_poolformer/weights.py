@@ -8,7 +8,7 @@ import keras
 
 from keras_poolformer.checkpoints.download import download
 from keras_poolformer.checkpoints.load import load_checkpoint
-from keras_poolformer.checkpoints.presets import Preset, find_preset
+from keras_poolformer.checkpoints.presets import PRESETS, Preset, find_preset
 from keras_poolformer.checkpoints.reading import SUFFIXES as CHECKPOINT_SUFFIXES
 from keras_poolformer.checkpoints.reading import is_checkpoint
 
@@ -16,13 +16,14 @@ KERAS_SUFFIXES = (".weights.h5", ".keras")
 
 
 def check_weights(
-    weights: str | Path | None, variant: str, include_top: bool, classes: int
+    weights: str | Path | None, variant: str | None, include_top: bool, classes: int
 ) -> Path | Preset | None:
     """Returns what `weights` names, before time is spent on a model or a download.
 
     Args:
         weights: What the user gave.
-        variant: The variant that the builder makes, such as `"S12"`.
+        variant: The PoolFormer that the builder makes, such as `"S12"`; `None` for a
+            model that no preset is of.
         include_top: Whether the model has a classifier.
         classes: Its number of classes.
 
@@ -31,6 +32,13 @@ def check_weights(
     """
     if weights is None:
         return None
+    if variant is None:
+        if str(weights) == "imagenet" or str(weights) in PRESETS:
+            raise ValueError(
+                "`weights` must be None or the path of a file for this model, since the presets "
+                f"are those of PoolFormer. Received: {str(weights)!r}"
+            )
+        return check_weights_file(weights)
     preset = find_preset(str(weights), variant)
     if preset is None:
         return check_weights_file(weights)
@@ -101,7 +109,8 @@ def load_keras_file(model: keras.Model, path: Path) -> None:
         raise ValueError(_misfit(model, path, f"Keras says: {error}")) from error
     has_head = any(layer.name == "head" for layer in model.layers)
     if not has_head:
-        saved = [name for name in saved if not name.startswith("layers/dense/")]
+        heads = ("layers/dense/", "layers/mlp_head/")
+        saved = [name for name in saved if not name.startswith(heads)]
     # Keras fills every weight of the model or raises; it ignores what a file has beyond.
     if len(saved) != len(model.weights):
         detail = f"The model has {len(model.weights)} weights, the file {len(saved)}"

@@ -6,8 +6,16 @@ import pytest
 from keras import ops
 
 from keras_poolformer import MetaFormer
-from keras_poolformer.layers import GroupNorm1, MetaFormerBlock, Pooling
+from keras_poolformer.layers import (
+    ChannelLayerNorm,
+    GroupNorm1,
+    MetaFormerBlock,
+    Pooling,
+    SelfAttention,
+    StarReLU,
+)
 from keras_poolformer.stages import drop_path_schedule
+from keras_poolformer.weights import load_keras_file
 from tests.backends import compiles, relative_error, to_numpy
 
 TINY = {"depths": [1, 2], "dims": [8, 12], "mlp_ratios": 2, "input_shape": (32, 32, 3)}
@@ -117,6 +125,126 @@ def test_config_clone_and_file_round_trips(mixer, tmp_path):
         copy.set_weights(model.get_weights()) if copy is not copies[-1] else None
         np.testing.assert_array_equal(predict(copy), expected)
         assert blocks(copy)[1].drop_path1.rate == blocks(model)[1].drop_path1.rate > 0
+
+
+# Everything in which the second generation differs, at once.
+SECOND = {
+    "token_mixer": ["separable_convolution", lambda: SelfAttention(4)],
+    "norm": lambda: ChannelLayerNorm(1e-6, center=False),
+    "activation": "star_relu", "mlp_bias": False, "layer_scale_init_value": None,
+    "res_scale_init_value": [None, 1.0], "stem_norm": lambda: ChannelLayerNorm(center=False),
+    "downsample_norm": lambda: ChannelLayerNorm(center=False), "final_norm": "layer_norm",
+    "norm_after_pool": True, "patch_init_std": 0.02, "head": "mlp", "head_dropout_rate": 0.1,
+}  # fmt: skip
+
+
+def test_the_second_generation_has_weights_of_these_names():
+    model = MetaFormer(**TINY, **SECOND)
+    assert [layer.name for layer in model.layers] == [
+        *("image", "stem", "stem_norm", "stage1_block1"),
+        *("stage2_downsample_norm", "stage2_downsample", "stage2_block1", "stage2_block2"),
+        *("pool", "norm", "vector", "head", "predictions"),
+    ]
+    paths = {weight.path for weight in model.weights}
+    block = {"norm1/gamma", "norm2/gamma", "mlp/fc1/kernel", "mlp/fc2/kernel",
+             "mlp/activation/scale", "mlp/activation/bias"}  # fmt: skip
+    first = block | {"token_mixer/pwconv1/kernel", "token_mixer/activation/scale",
+                     "token_mixer/activation/bias", "token_mixer/dwconv/kernel",
+                     "token_mixer/pwconv2/kernel"}  # fmt: skip
+    second = block | {"token_mixer/qkv/kernel", "token_mixer/proj/kernel",
+                      "res_scale1/gamma", "res_scale2/gamma"}  # fmt: skip
+    head = {"fc1/kernel", "fc1/bias", "norm/gamma", "norm/beta", "fc2/kernel", "fc2/bias"}
+    assert paths == {
+        *("stem/kernel", "stem/bias", "stem_norm/gamma", "norm/gamma", "norm/beta"),
+        *("stage2_downsample_norm/gamma", "stage2_downsample/kernel", "stage2_downsample/bias"),
+        *(f"stage1_block1/{leaf}" for leaf in first),
+        *(f"stage2_block{number}/{leaf}" for number in (1, 2) for leaf in second),
+        *(f"head/{leaf}" for leaf in head),
+    }
+    assert np.abs(to_numpy(model.get_layer("stem").kernel)).max() > 2.5 * 0.02
+    np.testing.assert_array_equal(to_numpy(model.get_layer("stem").bias), 0)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        SECOND,
+        {**SECOND, "head": "linear"},
+        {"token_mixer": "random_mixing", "position_embedding_stage": 2, "final_norm": None},
+        {"token_mixer": "spatial_fully_connected", "norm": "batch_norm"},
+        {"activation": StarReLU, "layer_scale_init_value": [0.5, None]},
+    ],
+    ids=["second generation", "linear head", "random mixing", "spatial fc", "star relu"],
+)
+def test_new_parts_survive_configuration_and_files(arguments, tmp_path, rng):
+    model = MetaFormer(**TINY, **arguments, classes=5)
+    for weight in model.weights:
+        value = to_numpy(weight) + 0.1 * rng.standard_normal(weight.shape)
+        weight.assign(np.abs(value) if weight.name == "moving_variance" else value)
+    expected = predict(model)
+    model.save(tmp_path / "model.keras")
+    model.save_weights(tmp_path / "model.weights.h5")
+    again = MetaFormer.from_config(model.get_config())
+    again.load_weights(tmp_path / "model.weights.h5")
+    for copy in (again, keras.saving.load_model(tmp_path / "model.keras")):
+        assert copy.get_config() == model.get_config()
+        assert [w.path for w in copy.weights] == [w.path for w in model.weights]
+        np.testing.assert_array_equal(predict(copy), expected)
+
+
+def test_every_block_has_a_star_relu_of_its_own():
+    activation = StarReLU(0.8944, -0.4472)
+    mlps = [block.mlp for block in blocks(MetaFormer(**TINY, activation=activation))]
+    assert len({id(activation), *(id(mlp.activation) for mlp in mlps)}) == 4
+    assert {mlp.activation.scale_init_value for mlp in mlps} == {0.8944}
+    assert all(to_numpy(mlp.activation.bias) == np.float32(-0.4472) for mlp in mlps)
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", None])
+def test_the_last_norm_may_follow_the_pooling(pooling, tmp_path, rng):
+    full = MetaFormer(**TINY, **SECOND)
+    for weight in full.weights:
+        weight.assign(to_numpy(weight) + 0.1 * rng.standard_normal(weight.shape))
+    full.save_weights(tmp_path / "full.weights.h5")
+    model = MetaFormer(**TINY, **SECOND, include_top=False, pooling=pooling)
+    load_keras_file(model, tmp_path / "full.weights.h5")  # a classifier may be left over
+    features = predict(keras.Model(model.input, model.pyramid_outputs["P3"]))
+    if pooling is not None:
+        features = getattr(np, {"avg": "mean", "max": "max"}[pooling])(features, (1, 2))
+    centered = features - features.mean(-1, keepdims=True)
+    expected = centered / np.sqrt(centered.var(-1, keepdims=True) + 1e-6)
+    norm = model.get_layer("norm")
+    expected = expected * to_numpy(norm.gamma) + to_numpy(norm.beta)
+    np.testing.assert_allclose(predict(model), expected, rtol=1e-4, atol=1e-5)
+    if pooling == "avg":
+        vector = keras.Model(full.input, full.get_layer("vector").output)
+        np.testing.assert_allclose(predict(vector), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_the_second_generation_learns_in_half_precision_and_in_both_layouts(data_format, policy):
+    shape = (32, 32, 3) if data_format == "channels_last" else (3, 32, 32)
+    model = MetaFormer(
+        **{**TINY, "input_shape": shape}, **SECOND, classes=2, data_format=data_format, dtype=policy
+    )
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    x = 0.1 * np.random.default_rng(0).standard_normal((32, *shape)).astype("float32")
+    labels = np.arange(32) % 2
+    x[labels == 1] += 1
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.optimizer.learning_rate = 0.01
+    model.fit(x, labels, batch_size=8, epochs=6, verbose=0)
+    assert model.evaluate(x, labels, verbose=0)[1] > 0.9
+
+
+@pytest.mark.parametrize("mixer", ["random_mixing", "spatial_fully_connected"])
+def test_mixers_tied_to_the_positions_need_a_size_and_keep_it(mixer):
+    with pytest.raises(ValueError, match="every pair of positions.*known height"):
+        MetaFormer([1], [8], token_mixer=mixer, include_top=False)
+    model = MetaFormer([1], [8], token_mixer=mixer, include_top=False, input_shape=(32, 32, 3))
+    with pytest.raises(ValueError, match=r"expected shape=\(None, 32, 32, 3\)"):
+        model(np.zeros((1, 48, 32, 3), "float32"))
 
 
 def test_weights_fit_a_model_with_another_drop_path_rate(tmp_path):
@@ -290,11 +418,24 @@ BAD = {
         "`token_mixer` must be a layer for channels_last",
     ),
     "mixer changes the shape": ({"token_mixer": ChangesShape}, "`token_mixer` must keep the shape"),
-    "unknown norm": ({"norm": "batchnorm"}, r"`norm` must be one of \['group_norm'\].*'batchnorm'"),
+    "unknown norm": ({"norm": "batchnorm"}, r"`norm` must be one of .*'group_norm'.*'batchnorm'"),
     "mixers for three stages": ({"token_mixer": ["pooling"] * 3}, "`token_mixer`.*2 stages.*3 val"),
     "ratios for one stage": ({"mlp_ratios": [4]}, "`mlp_ratios`.*2 stages.*1 val"),
     "drop path of 1": ({"drop_path_rate": 1.0}, "`drop_path_rate` must be at least 0 and below 1"),
     "dropout of 2": ({"dropout_rate": 2}, "`dropout_rate` must be at least 0 and below 1"),
+    "unknown head": ({"head": "conv"}, "`head` must be 'linear' or 'mlp'.*'conv'"),
+    "head dropout of 1": ({"head_dropout_rate": 1}, "`head_dropout_rate` must be at least 0"),
+    "unknown stem norm": ({"stem_norm": "ln"}, r"`stem_norm` must be one of .*'layer_norm'.*'ln'"),
+    "unknown last norm": ({"final_norm": "ln"}, "`final_norm` must be one of"),
+    "embedding in no stage": (
+        {"position_embedding_stage": 3},
+        "`position_embedding_stage` must be a stage, 1 to 2, or None.*3",
+    ),
+    "scales for three stages": (
+        {"res_scale_init_value": [None, 1, 1]},
+        "`res_scale_init_value`.*2 stages.*3 val",
+    ),
+    "initial weights of nothing": ({"patch_init_std": 0}, "`init_std` must be positive"),
     "unknown pooling": ({"pooling": "mean"}, "`pooling` must be None, 'avg' or 'max'.*'mean'"),
     "no classes": ({"classes": 0}, "`classes` must be a positive integer"),
     "a small image": ({"input_shape": (4, 32, 3)}, "height of at least 8.*height of 4"),

@@ -17,6 +17,7 @@ from keras_poolformer.inference.folding import (
 from keras_poolformer.inference.fused_metaformer import FusedMetaFormer
 from keras_poolformer.inference.normalized_mean import NormalizedMean
 from keras_poolformer.layers.metaformer_block import MetaFormerBlock
+from keras_poolformer.layers.mlp_head import MLPHead
 from keras_poolformer.layers.normalization import GroupNorm1
 from keras_poolformer.metaformer import MetaFormer
 
@@ -46,7 +47,8 @@ def fuse(model: MetaFormer, *, convolutions: bool = False) -> FusedMetaFormer:
         layout and the `pyramid_outputs` of `model`. It can be saved and exported.
 
     Raises:
-        ValueError: if `model` is no `MetaFormer`, or a quantised one.
+        ValueError: if `model` is no `MetaFormer`, a quantised one, or one with parts of
+            the second generation, whose algebra differs.
 
     Example:
     >>> model = keras_poolformer.PoolFormerS12(weights="imagenet")
@@ -101,7 +103,23 @@ def _check(model: Any) -> None:
             "`model` must be a `keras_poolformer.MetaFormer`, such as `PoolFormerS12()` returns. "
             f"Received: {model!r}{hint}"
         )
-    linears = [layer.mlp.fc1 for layer in model.layers if isinstance(layer, MetaFormerBlock)]
+    blocks = [layer for layer in model.layers if isinstance(layer, MetaFormerBlock)]
+    parts = {
+        "ResScale": any(block.res_scale1 is not None for block in blocks),
+        "MLPs without biases": any(not block.mlp.use_bias for block in blocks),
+        "an activation that is a layer": any(
+            isinstance(block.mlp.activation, keras.layers.Layer) for block in blocks
+        ),
+        "a norm after the pooling": model.norm_after_pool,
+        "an MLP as its classifier": any(isinstance(layer, MLPHead) for layer in model.layers),
+        "a last norm of its own": "final_norm" in model.get_config(),
+    }
+    if any(parts.values()):
+        raise ValueError(
+            "`model` must be built as a PoolFormer is, whatever its token mixers and norms. "
+            f"Received: {model!r}, which has {', '.join(p for p, found in parts.items() if found)}"
+        )
+    linears = [block.mlp.fc1 for block in blocks]
     if any(linear.quantization_mode is not None for linear in linears):
         raise ValueError(
             "`model` must have its own weights, not quantised ones, since the fusion multiplies "

@@ -44,7 +44,7 @@ def serialize_activation(spec: ActivationSpec) -> Any:
     if isinstance(spec, str) and spec in ACTIVATIONS:
         return spec
     if isinstance(spec, type) and issubclass(spec, keras.layers.Layer):
-        spec = spec()
+        spec = spec(name="activation")
     if isinstance(spec, keras.layers.Layer):
         return keras.saving.serialize_keras_object(spec)
     if isinstance(spec, Mapping):

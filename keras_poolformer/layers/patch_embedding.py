@@ -29,15 +29,18 @@ class PatchEmbedding(keras.layers.Layer):
         patch_size: Height and width of a patch in pixels, an integer or a pair.
         strides: Distance of the patches in pixels, an integer or a pair.
         padding: Rows and columns of zeros on each side, an integer or a pair.
+        init_std: Standard deviation of a normal initialisation of the kernel, with a
+            bias of zero, as in the second generation (0.02). `None` for PyTorch's.
         data_format: `"channels_last"` or `"channels_first"`.
 
     Raises:
-        ValueError: if a size is not positive or the map is smaller than one patch.
+        ValueError: if a size or `init_std` is not positive, or the map is smaller than
+            one patch.
 
     Reference: table 1 of [MetaFormer](https://arxiv.org/abs/2111.11418): 7x7,
         stride 4, padding 2 for the stem; 3x3, stride 2, padding 1 between stages.
-        Initialised as PyTorch's convolution, which the official code leaves as it
-        is: kernel and bias uniform within 1 / sqrt(fan_in).
+        By default initialised as PyTorch's convolution, which the official code of
+        PoolFormer leaves as it is: kernel and bias uniform within 1 / sqrt(fan_in).
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class PatchEmbedding(keras.layers.Layer):
         strides: int | Sequence[int],
         padding: int | Sequence[int] = 0,
         data_format: str = "channels_last",
+        init_std: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -57,6 +61,11 @@ class PatchEmbedding(keras.layers.Layer):
         self.strides = int_pair(strides, "strides", 1)
         self.padding = int_pair(padding, "padding", 0)
         self.data_format = check_data_format(data_format)
+        if init_std is not None and not init_std > 0:
+            raise ValueError(
+                f"`init_std` must be positive, such as 0.02, or None. Received: {init_std!r}"
+            )
+        self.init_std = init_std
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         channels = known_channels(input_shape, self.data_format, type(self).__name__)
@@ -64,16 +73,13 @@ class PatchEmbedding(keras.layers.Layer):
         self.input_spec = keras.InputSpec(ndim=4, axes={axis: channels})
         fan_in = channels * self.patch_size[0] * self.patch_size[1]
         bound = fan_in**-0.5
-        self.kernel = self.add_weight(
-            shape=(*self.patch_size, channels, self.filters),
-            initializer=keras.initializers.RandomUniform(-bound, bound),
-            name="kernel",
-        )
-        self.bias = self.add_weight(
-            shape=(self.filters,),
-            initializer=keras.initializers.RandomUniform(-bound, bound),
-            name="bias",
-        )
+        kernel: Any = keras.initializers.RandomUniform(-bound, bound)
+        bias: Any = keras.initializers.RandomUniform(-bound, bound)
+        if self.init_std is not None:
+            kernel, bias = keras.initializers.RandomNormal(stddev=self.init_std), "zeros"
+        shape = (*self.patch_size, channels, self.filters)
+        self.kernel = self.add_weight(shape=shape, initializer=kernel, name="kernel")
+        self.bias = self.add_weight(shape=(self.filters,), initializer=bias, name="bias")
         self.built = True
 
     def call(self, inputs: Any) -> Any:
@@ -117,4 +123,5 @@ class PatchEmbedding(keras.layers.Layer):
             "strides": list(self.strides),
             "padding": list(self.padding),
             "data_format": self.data_format,
+            "init_std": self.init_std,
         }

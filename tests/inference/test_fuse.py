@@ -400,6 +400,22 @@ def test_saved_here_and_reloaded_under(other, tmp_path):
         assert relative_error(outputs[name], model.predict(x, verbose=0)) < 1e-6
 
 
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ({"res_scale_init_value": 1.0}, "ResScale"),
+        ({"mlp_bias": False}, "MLPs without biases"),
+        ({"activation": "star_relu"}, "an activation that is a layer"),
+        ({"norm_after_pool": True}, "a norm after the pooling"),
+        ({"head": "mlp"}, "an MLP as its classifier"),
+        ({"final_norm": "layer_norm"}, "a last norm of its own"),
+    ],
+)
+def test_parts_of_the_second_generation_are_refused_by_name(arguments, part):
+    with pytest.raises(ValueError, match=f"`model` must be built as a PoolFormer is.*has {part}"):
+        fuse(small(**arguments))
+
+
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_mlps_as_convolutions_compute_the_same(data_format, tmp_path):
     shape = (3, 23, 31) if data_format == "channels_first" else (23, 31, 3)

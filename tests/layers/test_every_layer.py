@@ -32,6 +32,17 @@ LAYERS = {
     "MetaFormerBlock": lambda **kw: layers.MetaFormerBlock(
         layer_scale_init_value=0.5, mlp_ratio=2, drop_path_rate=0.5, **kw
     ),
+    "MetaFormerBlock of the second generation": lambda **kw: layers.MetaFormerBlock(
+        "separable_convolution",
+        "layer_norm",
+        2,
+        "star_relu",
+        None,
+        0.5,
+        res_scale_init_value=1.0,
+        mlp_bias=False,
+        **kw,
+    ),
 }
 WEIGHTS = {
     "AveragePool2D": [],
@@ -59,6 +70,13 @@ WEIGHTS = {
         *("norm1/gamma", "norm1/beta", "norm2/gamma", "norm2/beta"),
         *("mlp/fc1/kernel", "mlp/fc1/bias", "mlp/fc2/kernel", "mlp/fc2/bias"),
         *("layer_scale1/gamma", "layer_scale2/gamma"),
+    ],
+    "MetaFormerBlock of the second generation": [
+        *("norm1/gamma", "norm1/beta", "norm2/gamma", "norm2/beta"),
+        *("token_mixer/pwconv1/kernel", "token_mixer/activation/scale"),
+        *("token_mixer/activation/bias", "token_mixer/dwconv/kernel"),
+        *("token_mixer/pwconv2/kernel", "mlp/fc1/kernel", "mlp/fc2/kernel"),
+        *("mlp/activation/scale", "mlp/activation/bias", "res_scale1/gamma", "res_scale2/gamma"),
     ],
 }
 # Their weights belong to the positions of one size of map.
