@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_poolformer.classifier import Classifier
 from keras_poolformer.metaformer import find_metaformer
-from keras_poolformer.variants import VARIANTS, variant_of
+from keras_poolformer.variants import VARIANTS, variant_of_model
 
 DEFAULT_SIZE = 224
 """Height and width for models that leave them open, in pixels."""
@@ -103,7 +103,7 @@ def evaluation_transform(
         model: A model that classifies photographs.
         crop_pct: Share of the resized short side that stays. By default the paper's
             for a PoolFormer, 0.9 for S12, S24 and S36 and 0.95 for M36 and M48, and
-            1.0 for other architectures.
+            1.0 for the second generation and other architectures.
         image_size: Height and width, one number or two, for a model that leaves them
             open; 224 by default.
 
@@ -125,7 +125,7 @@ def default_crop_pct(model: keras.Model, crop_pct: float | None = None) -> float
     if crop_pct is not None:
         return crop_pct
     metaformer = find_metaformer(model)
-    variant = variant_of(metaformer.depths, metaformer.dims)
+    variant = variant_of_model(metaformer)
     return 1.0 if variant is None else VARIANTS[variant].crop_pct
 
 

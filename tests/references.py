@@ -116,6 +116,73 @@ def to_keras(path, value):
     """Turns a PyTorch weight (or its gradient) into the layout of the Keras weight."""
     if not path.endswith("kernel"):
         return value
-    if "mlp" in path and value.ndim == 4:  # a 1x1 convolution
+    if "dwconv" in path:
+        return np.transpose(value, (2, 3, 0, 1))
+    if ("mlp" in path or "pwconv" in path) and value.ndim == 4:  # a 1x1 convolution
         value = value[:, :, 0, 0]
     return value.T if value.ndim == 2 else np.transpose(value, (2, 3, 1, 0))
+
+
+def timm_metaformer(name=None, **kwargs):
+    """A model of the second generation by timm, with random weights of order one.
+
+    Its MLP head is given the epsilon of the official code, which the published weights
+    were trained with. timm's own is 1e-6.
+
+    Args:
+        name: Name of a model of timm's; `None` for its generic class.
+        **kwargs: For that model or class.
+    """
+    with torch.device("meta"):  # the model's own initialisation takes a while
+        if name is None:
+            model = timm.models.metaformer.MetaFormer(**kwargs)
+        else:
+            model = timm.create_model(name, **kwargs)
+    model = model.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for key, weight in model.named_parameters():
+            weight.normal_(generator=generator)
+            if weight.ndim > 1:
+                weight.mul_(weight[0].numel() ** -0.5)
+            elif key.endswith("scale") or ("norm" in key and key.endswith("weight")):
+                weight.uniform_(0.5, 1.5, generator=generator)
+            else:
+                weight.mul_(0.5)
+    if model.use_mlp_head:
+        model.head.fc.norm.eps = 1e-5
+    return model.eval()
+
+
+def copy_from_timm(reference, model):
+    """Copies the weights of a timm MetaFormer; every weight on both sides is used once."""
+    state = {name: value.numpy().copy() for name, value in reference.state_dict().items()}
+    for weight in model.weights:
+        weight.assign(to_keras(weight.path, state.pop(timm_name(weight.path))))
+    assert not state, f"left over: {list(state)}"
+
+
+def timm_name(path):
+    """The key that timm gives the weight of the second generation at a Keras path."""
+    layer, *parts, leaf = path.split("/")
+    leaf = {**NORM, **LINEAR}.get(leaf, leaf)
+    if layer == "head":
+        return ".".join(["head.fc", *parts, leaf])
+    if "_block" in layer:
+        stage, block = (int(number) - 1 for number in layer[len("stage") :].split("_block"))
+        inside = ".".join([*parts, leaf])
+        for ours, theirs in (
+            ("token_mixer.activation", "token_mixer.act1"),
+            ("mlp.activation", "mlp.act"),
+            ("res_scale1.weight", "res_scale1.scale"),
+            ("res_scale2.weight", "res_scale2.scale"),
+        ):
+            inside = inside.replace(ours, theirs)
+        return f"stages.{stage}.blocks.{block}.{inside}"
+    assert not parts, f"a weight without a counterpart: {path}"
+    if "downsample" in layer:
+        stage = int(layer[len("stage") :].split("_")[0]) - 1
+        part = "norm" if layer.endswith("norm") else "conv"
+        return f"stages.{stage}.downsample.{part}.{leaf}"
+    prefix = {"stem": "stem.conv", "stem_norm": "stem.norm", "norm": "head.norm"}[layer]
+    return f"{prefix}.{leaf}"

@@ -10,7 +10,7 @@ from keras_poolformer.checkpoints.download import download
 from keras_poolformer.checkpoints.load import fill
 from keras_poolformer.checkpoints.presets import PRESETS, find_preset
 from keras_poolformer.checkpoints.reading import is_checkpoint, read_checkpoint
-from keras_poolformer.variants import variant_of
+from keras_poolformer.variants import variant_of_model
 from keras_poolformer.weights import check_weights_file, load_keras_file
 
 
@@ -44,7 +44,7 @@ def load_pretrained(model: keras.Model, weights: str | Path) -> bool:
 
 
 def _preset_file(model: keras.Model, name: str) -> Path:
-    variant = variant_of(model.depths, model.dims) if isinstance(model, MetaFormer) else None
+    variant = variant_of_model(model) if isinstance(model, MetaFormer) else None
     preset = None if variant is None else find_preset(name, variant)
     if preset is None:
         raise ValueError(

@@ -99,11 +99,11 @@ def _layout(checkpoint: "Checkpoint") -> str:
 
 def _summary(path: Path, model: "keras.Model", layout: str, dtypes: list[str]) -> str:
     from keras_poolformer.metaformer import MetaFormer
-    from keras_poolformer.variants import variant_of
+    from keras_poolformer.variants import variant_of_model
 
     name, classes = type(model).__name__, "none: no classifier"
     if isinstance(model, MetaFormer):
-        variant = variant_of(model.depths, model.dims)
+        variant = variant_of_model(model)
         name = f"MetaFormer, depths {model.depths}, dims {model.dims}"
         if variant:
             name = f"PoolFormer{variant}"
