@@ -83,7 +83,7 @@ def make_builder(family: Family, size: str) -> Builder:
 
     training = f"`drop_path_rate={variant.drop_path_rate}`"
     if variant.head_dropout_rate:
-        training += f" and\n    `head_dropout_rate={variant.head_dropout_rate}`"
+        training += f" and `head_dropout_rate={variant.head_dropout_rate}`"
     build.__name__ = build.__qualname__ = f"{family.name}{size}"
     build.__doc__ = _DOC.format(
         family=family,
@@ -98,7 +98,7 @@ def make_builder(family: Family, size: str) -> Builder:
 
 _DOC = """Builds {family.name}-{size}, a network of {millions:.1f} million parameters.
 
-    Depths {variant.depths}, dims {variant.dims}; {family.mixing}.
+    Depths {variant.depths}, dims {variant.dims}. Token mixing: {family.mixing}.
     The paper trains it with {training}
     to {variant.top1} % top-1 accuracy on ImageNet-1k.
 
@@ -144,4 +144,6 @@ _PRESETS = """`None` for random weights; `"imagenet"` or another preset of
             `.pth`, `.pth.tar`, `.pt` or `.bin` of the official code, timm, Hugging Face or
             OpenMMLab."""
 _FILES = """`None` for random weights, or the path of a `.weights.h5` or `.keras`
-            file that Keras saved from the same architecture."""
+            file that Keras saved from the same architecture, or of a PyTorch checkpoint
+            in `.safetensors`, `.pth`, `.pth.tar`, `.pt` or `.bin` of the official code or
+            timm."""

@@ -113,6 +113,7 @@ class MetaFormer(keras.Model):
         classes: Number of classes, `None` without the classifier.
         include_preprocessing: Whether the model takes pixels in [0, 255].
         norm_after_pool: Whether the last norm follows the mean over the positions.
+        token_mixers: Name or configuration of the token mixer of each stage.
         data_format: Layout of images and feature maps.
 
     Raises:
@@ -310,6 +311,7 @@ class MetaFormer(keras.Model):
         self.depths, self.dims = tuple(depths), tuple(dims)
         self.include_preprocessing = include_preprocessing
         self.norm_after_pool = bool(norm_after_pool)
+        self.token_mixers = tuple(mixer.serialize() for mixer in mixers)
         self.classes = classes if include_top else None
         self.dtype_policy = policy
         self.data_format = layout

@@ -17,12 +17,14 @@ from keras_poolformer.poolformer import BUILDERS
 def load_model(source: str | Path, **kwargs: Any) -> keras.Model:
     """Returns a model with its weights.
 
-    The architecture of a PyTorch checkpoint is read off its tensors.
+    The architecture of a PyTorch checkpoint is read off its tensors. Those of an
+    IdentityFormer do not differ from a PoolFormerV2's, which is what it is taken for: its
+    builder's `weights` loads it.
 
     Args:
         source: A preset of `keras_poolformer.list_presets()`, which is downloaded once;
-            the path of a PyTorch checkpoint of a PoolFormer; or the path of a `.keras`
-            file.
+            the path of a PyTorch checkpoint of a PoolFormer or a successor; or the path
+            of a `.keras` file.
         **kwargs: Arguments for the model, such as `input_shape`,
             `include_preprocessing` or `classifier_activation`; not with a `.keras` file,
             which has all of its own.

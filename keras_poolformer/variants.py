@@ -100,9 +100,7 @@ _FIRST_PAPER = (
     "[MetaFormer Is Actually What You Need for Vision](\n"
     "        https://arxiv.org/abs/2111.11418), tables 1 and 2"
 )
-_SECOND_PAPER = (
-    "[MetaFormer Baselines for Vision](https://arxiv.org/abs/2210.13452),\n        tables 1 to 3"
-)
+_SECOND_PAPER = "[MetaFormer Baselines for Vision](https://arxiv.org/abs/2210.13452)"
 
 FAMILIES = {
     family.name: family
@@ -112,7 +110,7 @@ FAMILIES = {
             "IdentityFormer",
             _sized_as_poolformer(_LIKE_POOLFORMERV2, (74.6, 78.2, 79.3, 80.0, 80.4)),
             {**_SECOND_GENERATION, "token_mixer": "identity"},
-            "no token mixing at all",
+            "none",
             _SECOND_PAPER,
         ),
         Family(
@@ -125,7 +123,8 @@ FAMILIES = {
                 **_SECOND_GENERATION,
                 "token_mixer": ("identity", "identity", "random_mixing", "random_mixing"),
             },
-            "frozen random mixing in the last two stages, which ties it to one image size",
+            "a frozen random matrix in the\n"
+            "    last two stages, which ties the model to one size of image",
             _SECOND_PAPER,
         ),
         Family(
@@ -174,7 +173,8 @@ FAMILIES = {
                 "norm": _LAYER_NORM,
                 "head": "mlp",
             },
-            "7x7 separable convolutions in the first two stages, self-attention in the others",
+            "7x7 separable convolutions in\n"
+            "    the first two stages, self-attention in the other two",
             _SECOND_PAPER,
         ),
     )
@@ -190,17 +190,32 @@ def variant_of(depths: Sequence[int], dims: Sequence[int]) -> str | None:
     return None
 
 
-class Staged(Protocol):
-    """What is asked of a model to tell which one it is."""
+class Described(Protocol):
+    """What is asked of a MetaFormer to tell which one it is."""
 
     depths: tuple[int, ...]
     dims: tuple[int, ...]
     norm_after_pool: bool
+    token_mixers: tuple[Any, ...]
 
 
-def variant_of_model(model: Staged) -> str | None:
-    """Returns the name of the PoolFormer that a MetaFormer is, or `None`.
+def variant_of_model(model: Described) -> str | None:
+    """Returns the size of the PoolFormer that a MetaFormer is, such as `"S12"`, or `None`.
 
     The second generation has the same stages; its last norm follows the pooling.
     """
     return None if model.norm_after_pool else variant_of(model.depths, model.dims)
+
+
+def name_of(model: Described) -> str | None:
+    """Returns the name of the builder that makes a MetaFormer like this one, or `None`."""
+    for family in FAMILIES.values():
+        is_first = family.name == "PoolFormer"
+        mixers = family.arguments.get("token_mixer", "pooling")
+        mixers = mixers if isinstance(mixers, tuple) else (mixers,) * len(model.depths)
+        if model.norm_after_pool == is_first or not (is_first or model.token_mixers == mixers):
+            continue
+        for size, variant in family.variants.items():
+            if (variant.depths, variant.dims) == (model.depths, model.dims):
+                return f"{family.name}{size}"
+    return None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from keras_poolformer.checkpoints.tensors import Checkpoint
 
-LAYOUTS = ("official", "timm", "huggingface", "openmmlab")
+LAYOUTS = ("official", "timm", "huggingface", "openmmlab", "metaformer")
 
 
 def inspect(path: Path, use_ema: bool) -> int:
@@ -99,14 +99,11 @@ def _layout(checkpoint: "Checkpoint") -> str:
 
 def _summary(path: Path, model: "keras.Model", layout: str, dtypes: list[str]) -> str:
     from keras_poolformer.metaformer import MetaFormer
-    from keras_poolformer.variants import variant_of_model
+    from keras_poolformer.variants import name_of
 
     name, classes = type(model).__name__, "none: no classifier"
     if isinstance(model, MetaFormer):
-        variant = variant_of_model(model)
-        name = f"MetaFormer, depths {model.depths}, dims {model.dims}"
-        if variant:
-            name = f"PoolFormer{variant}"
+        name = name_of(model) or f"MetaFormer, depths {model.depths}, dims {model.dims}"
         if model.classes:
             classes = str(model.classes)
     return (

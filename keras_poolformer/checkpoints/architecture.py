@@ -6,7 +6,7 @@ from typing import Any
 from keras_poolformer.checkpoints.errors import CheckpointError
 from keras_poolformer.checkpoints.layouts import detect_layout
 from keras_poolformer.checkpoints.tensors import Checkpoint
-from keras_poolformer.variants import VARIANTS, variant_of
+from keras_poolformer.variants import FAMILIES, Variant
 
 MOST_STAGES = 16
 
@@ -23,6 +23,11 @@ class Architecture:
         channels: Channels of the images.
         classes: Number of classes, or `None` without a classifier.
         has_layer_scale: Whether the blocks have LayerScale.
+        family: The family whose parts the blocks have, such as `"CAFormer"`. Nothing in
+            the tensors tells IdentityFormer from PoolFormerV2, which is named then.
+        token_mixers: The token mixer of each stage.
+        has_res_scale: Whether the blocks have ResScale, by stage.
+        has_mlp_head: Whether the classifier has a hidden layer.
     """
 
     depths: tuple[int, ...]
@@ -32,22 +37,42 @@ class Architecture:
     channels: int
     classes: int | None
     has_layer_scale: bool
+    family: str
+    token_mixers: tuple[str, ...]
+    has_res_scale: tuple[bool, ...]
+    has_mlp_head: bool
 
     @property
     def variant(self) -> str | None:
-        """The PoolFormer of the paper with these stages, such as `"S12"`, or `None`."""
-        return variant_of(self.depths, self.dims)
+        """The size of the family with these stages, such as `"S12"`, or `None`."""
+        for name, variant in FAMILIES[self.family].variants.items():
+            if (variant.depths, variant.dims) == (self.depths, self.dims):
+                return name
+        return None
 
     @property
     def name(self) -> str:
         """Name for a model."""
-        return "metaformer" if self.variant is None else f"poolformer_{self.variant.lower()}"
+        if self.variant is None:
+            return "metaformer"
+        return FAMILIES[self.family].model_name(self.variant)
 
     def arguments(self) -> dict[str, Any]:
         """Returns arguments for `keras_poolformer.MetaFormer`."""
-        scale = VARIANTS[self.variant].layer_scale_init_value if self.variant else 1e-5
+        family = FAMILIES[self.family]
+        known: Variant | None = family.variants.get(self.variant or "")
+        scale = (known and known.layer_scale_init_value) or 1e-5
         stem, downsample = self.patch_sizes
+        second: dict[str, Any] = {}
+        if self.family != "PoolFormer":
+            second = {
+                **family.arguments,
+                "token_mixer": list(self.token_mixers),
+                "res_scale_init_value": [1.0 if scaled else None for scaled in self.has_res_scale],
+                "head": "mlp" if self.has_mlp_head else "linear",
+            }
         return {
+            **second,
             "depths": list(self.depths),
             "dims": list(self.dims),
             "mlp_ratios": list(self.mlp_ratios),
@@ -70,13 +95,14 @@ def infer_architecture(checkpoint: Checkpoint) -> Architecture:
     """
     layout = detect_layout(checkpoint)
 
-    def shape(path: str, rank: int) -> tuple[int, ...] | None:
+    def shape(path: str, *ranks: int) -> tuple[int, ...] | None:
         key = layout.key(path, stages=MOST_STAGES)
         tensor = checkpoint.tensors.get(key or "")
         found = None if tensor is None else tensor.shape
-        if found is not None and (len(found) != rank or 0 in found):
+        if found is not None and (len(found) not in ranks or 0 in found):
+            wanted = " or ".join(map(str, ranks))
             raise CheckpointError(
-                f"The tensor {key!r} of the checkpoint must have rank {rank} and no empty axis. "
+                f"The tensor {key!r} of the checkpoint must have rank {wanted} and no empty axis. "
                 f"Received: shape {found}"
             )
         return found
@@ -84,13 +110,15 @@ def infer_architecture(checkpoint: Checkpoint) -> Architecture:
     depths: list[int] = []
     dims: list[int] = []
     ratios: list[float] = []
+    # Matrices in the official code of the second generation and beside attention.
+    ranks = (2, 4) if shape("stem_norm/gamma", 1) else (4,)
     while len(depths) < MOST_STAGES:
         stage = len(depths) + 1
-        hidden = shape(f"stage{stage}_block1/mlp/fc1/kernel", 4)
+        hidden = shape(f"stage{stage}_block1/mlp/fc1/kernel", *ranks)
         if hidden is None:
             break
         depth = 1
-        while shape(f"stage{stage}_block{depth + 1}/mlp/fc1/kernel", 4) is not None:
+        while shape(f"stage{stage}_block{depth + 1}/mlp/fc1/kernel", *ranks) is not None:
             depth += 1
         depths.append(depth)
         dims.append(hidden[1])
@@ -100,7 +128,20 @@ def infer_architecture(checkpoint: Checkpoint) -> Architecture:
         key = layout.key("stage1_block1/mlp/fc1/kernel", 1)
         raise CheckpointError(f"The checkpoint has no first block: the tensor {key!r} is missing")
     downsample = shape("stage2_downsample/kernel", 4)
-    head = shape("head/kernel", 2)
+    mlp_head = shape("head/fc2/kernel", 2)
+    head = shape("head/kernel", 2) or mlp_head
+    stages = range(1, len(depths) + 1)
+    mixers = tuple(
+        next(
+            (
+                mixer
+                for mixer, part, rank in _MIXERS
+                if shape(f"stage{stage}_block1/{part}", rank) is not None
+            ),
+            "pooling",
+        )
+        for stage in stages
+    )
     return Architecture(
         depths=tuple(depths),
         dims=tuple(dims),
@@ -109,13 +150,36 @@ def infer_architecture(checkpoint: Checkpoint) -> Architecture:
         channels=stem[1],
         classes=head[0] if head else None,
         has_layer_scale=shape("stage1_block1/layer_scale1/gamma", 1) is not None,
+        family=_family(mixers) if len(ranks) == 2 else "PoolFormer",
+        token_mixers=mixers,
+        has_res_scale=tuple(
+            shape(f"stage{s}_block1/res_scale1/gamma", 1) is not None for s in stages
+        ),
+        has_mlp_head=mlp_head is not None,
     )
+
+
+# The token mixers that have weights, one of these, and its rank.
+_MIXERS = (
+    ("self_attention", "token_mixer/qkv/kernel", 2),
+    ("separable_convolution", "token_mixer/dwconv/kernel", 4),
+    ("random_mixing", "token_mixer/mixing", 2),
+)
+
+
+def _family(mixers: tuple[str, ...]) -> str:
+    """Returns the family of the second generation that has these token mixers."""
+    if "self_attention" in mixers:
+        return "CAFormer"
+    if "separable_convolution" in mixers:
+        return "ConvFormer"
+    return "RandFormer" if "random_mixing" in mixers else "PoolFormerV2"
 
 
 def describe(architecture: Architecture) -> str:
     """Returns the network in words."""
     name = (
-        f"PoolFormer{architecture.variant}"
+        f"{architecture.family}{architecture.variant}"
         if architecture.variant
         else f"MetaFormer of depths {architecture.depths} and dims {architecture.dims}"
     )

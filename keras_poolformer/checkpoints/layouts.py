@@ -1,4 +1,4 @@
-"""The names and shapes that each PyTorch project gives the weights of a PoolFormer.
+"""The names and shapes that each PyTorch project gives the weights of a MetaFormer.
 
 A weight of a Keras model is known by its path, such as `stage1_block2/mlp/fc1/kernel`.
 A layout turns that path into the project's key. One direction is enough: to read a
@@ -31,12 +31,15 @@ class Layout:
             last one is its `norm`.
         others: Prefix of all keys of the backbone in a file that also has other
             parts (a detector's neck and head), or `None`.
+        has_matrices: Whether the linear maps of blocks are stored as matrices. Otherwise
+            they are 1x1 convolutions, except beside self-attention.
     """
 
     name: str
     templates: Mapping[str, str] = field(repr=False)
     stage_norms: str | None = None
     others: str | None = None
+    has_matrices: bool = False
 
     def key(self, path: str, stages: int) -> str | None:
         """Returns the key of the weight at `path`, or `None` if the project has no such weight.
@@ -50,19 +53,20 @@ class Layout:
             return None
         layer, stage, block, part, leaf = match.group("layer", "stage", "block", "part", "leaf")
         if layer is None:
-            layer = part if block else "downsample"
+            layer = part if block else match.group("between")
         if layer not in self.templates or leaf not in _LEAVES:
             return None
         index = stages - 1 if layer == "norm" else int(stage or 1) - 1
         key = self.templates[layer].format(
             stage=index, block=int(block or 1) - 1, network=2 * index, downsample=2 * index - 1
         )
-        # A LayerScale is a bare parameter, named by its template as a whole.
-        return key if layer.startswith("layer_scale") else f"{key}.{_LEAVES[leaf]}"
+        # A bare parameter is named by its template as a whole.
+        return key if layer in _BARE else f"{key}.{_LEAVES[leaf]}"
 
     def head_keys(self) -> tuple[str, ...]:
         """Returns the keys of the classifier."""
-        return (f"{self.templates['head']}.weight", f"{self.templates['head']}.bias")
+        heads = [part for part in self.templates if part.partition("/")[0] == "head"]
+        return tuple(f"{self.templates[part]}.{leaf}" for part in heads for leaf in _ENDINGS)
 
     def without_counterpart(self, keys: Collection[str], stages: int) -> set[str]:
         """Returns those of `keys` that belong to a detector or segmenter, not to a MetaFormer."""
@@ -71,7 +75,7 @@ class Layout:
         norms = {
             f"{self.stage_norms.format(network=2 * stage)}.{leaf}"
             for stage in range(stages - 1)
-            for leaf in ("weight", "bias")
+            for leaf in _ENDINGS
         }
         return {
             key
@@ -81,11 +85,17 @@ class Layout:
 
 
 _PATH = re.compile(
-    r"(?:(?P<layer>stem|norm|head)"
-    r"|stage(?P<stage>[1-9]\d*)_(?:downsample|block(?P<block>[1-9]\d*)/(?P<part>[\w/]+)))"
+    r"(?:(?P<layer>stem|stem_norm|norm|head|head/(?:fc1|norm|fc2))"
+    r"|stage(?P<stage>[1-9]\d*)_"
+    r"(?:(?P<between>downsample|downsample_norm)|block(?P<block>[1-9]\d*)(?:/(?P<part>[\w/]+))))"
     r"/(?P<leaf>\w+)"
 )
-_LEAVES = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
+_ENDINGS = ("weight", "bias")
+_LEAVES = {
+    "kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias", "scale": "scale",
+    "mixing": "random_matrix",
+}  # fmt: skip
+_BARE = ("layer_scale1", "layer_scale2", "res_scale1", "res_scale2")
 
 _OFFICIAL = {
     "stem": "patch_embed.proj",
@@ -97,13 +107,53 @@ _OFFICIAL = {
     "layer_scale1": "network.{network}.{block}.layer_scale_1",
     "layer_scale2": "network.{network}.{block}.layer_scale_2",
 }
+# What blocks of the second generation have, in both of its projects.
+_SECOND = {
+    part: f"{{prefix}}.{name}"
+    for part, name in (
+        ("norm1", "norm1"),
+        ("norm2", "norm2"),
+        ("mlp/fc1", "mlp.fc1"),
+        ("mlp/activation", "mlp.act"),
+        ("mlp/fc2", "mlp.fc2"),
+        ("token_mixer/pwconv1", "token_mixer.pwconv1"),
+        ("token_mixer/activation", "token_mixer.act1"),
+        ("token_mixer/dwconv", "token_mixer.dwconv"),
+        ("token_mixer/pwconv2", "token_mixer.pwconv2"),
+        ("token_mixer/qkv", "token_mixer.qkv"),
+        ("token_mixer/proj", "token_mixer.proj"),
+        ("token_mixer", "token_mixer"),
+        ("res_scale1", "res_scale1.scale"),
+        ("res_scale2", "res_scale2.scale"),
+    )
+}
+
+
+def _second(prefix: str) -> dict[str, str]:
+    return {part: name.replace("{prefix}", prefix) for part, name in _SECOND.items()}
+
+
+_METAFORMER = {
+    **_second("stages.{stage}.{block}"),
+    "stem": "downsample_layers.0.conv",
+    "stem_norm": "downsample_layers.0.post_norm",
+    "downsample": "downsample_layers.{stage}.conv",
+    "downsample_norm": "downsample_layers.{stage}.pre_norm",
+    "norm": "norm",
+    "head": "head",
+    "head/fc1": "head.fc1",
+    "head/norm": "head.norm",
+    "head/fc2": "head.fc2",
+}
 _TIMM = {
+    **_second("stages.{stage}.blocks.{block}"),
+    "stem_norm": "stem.norm",
+    "downsample_norm": "stages.{stage}.downsample.norm",
+    "head/fc1": "head.fc.fc1",
+    "head/norm": "head.fc.norm",
+    "head/fc2": "head.fc.fc2",
     "stem": "stem.conv",
     "downsample": "stages.{stage}.downsample.conv",
-    "norm1": "stages.{stage}.blocks.{block}.norm1",
-    "norm2": "stages.{stage}.blocks.{block}.norm2",
-    "mlp/fc1": "stages.{stage}.blocks.{block}.mlp.fc1",
-    "mlp/fc2": "stages.{stage}.blocks.{block}.mlp.fc2",
     "layer_scale1": "stages.{stage}.blocks.{block}.layer_scale1.scale",
     "layer_scale2": "stages.{stage}.blocks.{block}.layer_scale2.scale",
     "norm": "head.norm",
@@ -132,6 +182,7 @@ LAYOUTS = {
         Layout("timm", _TIMM),
         Layout("huggingface", _HUGGINGFACE),
         Layout("openmmlab", {**_BACKBONE, **_MMHEAD}),
+        Layout("metaformer", _METAFORMER, has_matrices=True),
     )
 }
 """The layouts that can be read and written, by name."""
@@ -171,34 +222,66 @@ def detect_layout(checkpoint: Checkpoint) -> Layout:
             return layout
     names = ", ".join(repr(f"{layout.templates['stem']}.weight") for layout in LAYOUTS.values())
     raise CheckpointError(
-        "The file is no PoolFormer checkpoint in a known layout (official, timm, huggingface, "
-        f"openmmlab): it has none of the keys {names}. Received: {str(checkpoint.path)!r}, with "
+        f"The file is no PoolFormer checkpoint in a known layout ({', '.join(LAYOUTS)}): "
+        f"it has none of the keys {names}. Received: {str(checkpoint.path)!r}, with "
         + (f"the keys {listed(sorted(keys))}" if keys else "no tensors")
     )
 
 
-def shape_in_file(path: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Returns the shape that PyTorch gives the weight at `path`, whose Keras shape is `shape`."""
+def convolutions(paths: Collection[str], layout: Layout) -> set[str]:
+    """Returns those weights of a model that are matrices here and 1x1 convolutions in a layout.
+
+    Args:
+        paths: Paths of all weights of the model.
+        layout: The layout.
+    """
+    if layout.has_matrices:
+        return set()
+    # timm's blocks with self-attention see tokens, not maps.
+    attention = {path.partition("_block")[0] for path in paths if "/token_mixer/qkv/" in path}
+    return {
+        path
+        for path in paths
+        if _POINTWISE.search(path) and path.partition("_block")[0] not in attention
+    }
+
+
+_POINTWISE = re.compile(r"_block\d+/(?:mlp/fc[12]|token_mixer/pwconv[12])/kernel$")
+
+
+def shape_in_file(path: str, shape: tuple[int, ...], is_convolution: bool) -> tuple[int, ...]:
+    """Returns the shape that PyTorch gives the weight at `path`.
+
+    Args:
+        path: Path of the weight.
+        shape: Its shape in Keras.
+        is_convolution: Whether a matrix is a 1x1 convolution there.
+    """
     if not path.endswith("kernel"):
         return shape
     if len(shape) == 4:
-        return (shape[3], shape[2], shape[0], shape[1])
-    # The MLPs are 1x1 convolutions there.
-    return (shape[1], shape[0], 1, 1) if "/mlp/" in path else (shape[1], shape[0])
+        height, width, *channels = shape
+        if "/dwconv/" not in path:
+            channels.reverse()
+        return (*channels, height, width)
+    return (shape[1], shape[0], 1, 1) if is_convolution else (shape[1], shape[0])
 
 
-def to_keras(path: str, value: np.ndarray) -> np.ndarray:
+def to_keras(path: str, value: np.ndarray, is_convolution: bool) -> np.ndarray:
     """Turns a weight of a file, whose shape is checked, into the Keras weight at `path`."""
     if not path.endswith("kernel"):
         return value
-    if "/mlp/" in path:
+    if is_convolution:
         value = value[:, :, 0, 0]
-    return value.T if value.ndim == 2 else value.transpose(2, 3, 1, 0)
+    if value.ndim == 2:
+        return value.T
+    return value.transpose((2, 3, 0, 1) if "/dwconv/" in path else (2, 3, 1, 0))
 
 
-def to_pytorch(path: str, value: np.ndarray) -> np.ndarray:
+def to_pytorch(path: str, value: np.ndarray, is_convolution: bool) -> np.ndarray:
     """Turns the Keras weight at `path` into a contiguous array for a file."""
-    shape = shape_in_file(path, value.shape)
+    shape = shape_in_file(path, value.shape, is_convolution)
     if path.endswith("kernel"):
-        value = value.T if value.ndim == 2 else value.transpose(3, 2, 0, 1)
+        axes = (2, 3, 0, 1) if "/dwconv/" in path else (3, 2, 0, 1)
+        value = value.T if value.ndim == 2 else value.transpose(axes)
     return np.ascontiguousarray(value).reshape(shape)

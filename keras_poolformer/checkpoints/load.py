@@ -8,7 +8,13 @@ import keras
 
 from keras_poolformer.checkpoints.architecture import describe, infer_architecture
 from keras_poolformer.checkpoints.errors import CheckpointError, listed
-from keras_poolformer.checkpoints.layouts import Layout, detect_layout, shape_in_file, to_keras
+from keras_poolformer.checkpoints.layouts import (
+    Layout,
+    convolutions,
+    detect_layout,
+    shape_in_file,
+    to_keras,
+)
 from keras_poolformer.checkpoints.reading import read_checkpoint
 from keras_poolformer.checkpoints.tensors import FLOATS, Checkpoint
 
@@ -48,10 +54,10 @@ class LoadReport:
 def load_checkpoint(
     model: keras.Model, path: str | Path, *, skip_head: bool = False, use_ema: bool = True
 ) -> LoadReport:
-    """Loads the weights of a PoolFormer that was trained in PyTorch.
+    """Loads the weights of a PoolFormer, or a successor, that was trained in PyTorch.
 
-    The file may come from the official code, timm, Hugging Face transformers or
-    OpenMMLab; which one is told by the names in it. Every tensor must be used and
+    The file may come from the official code of either paper, timm, Hugging Face
+    transformers or OpenMMLab; which one is told by the names in it. Every tensor must be used and
     every weight filled, except that a model without a classifier leaves out the
     file's, and that a checkpoint for detection or segmentation has norms, a neck and
     a head of its own, which are left out.
@@ -88,8 +94,9 @@ def fill(model: keras.Model, checkpoint: Checkpoint, skip_head: bool = False) ->
     weights = {weight.path: weight for weight in model.weights}
     # All are read before the first is assigned, so that a model is never half loaded.
     values = {path: checkpoint.tensors[key].read() for path, key in match.keys.items()}
+    convolved = convolutions(weights, match.layout)
     for path in match.keys:
-        weights[path].assign(to_keras(path, values.pop(path)))
+        weights[path].assign(to_keras(path, values.pop(path), path in convolved))
     return LoadReport(
         match.layout.name,
         checkpoint.entry,
@@ -130,7 +137,11 @@ def match_weights(model: keras.Model, checkpoint: Checkpoint, skip_head: bool = 
     ignored = layout.without_counterpart(checkpoint.tensors, _stages(weights))
     if skip_head or not any(path.startswith("head/") for path in keys):
         ignored |= checkpoint.tensors.keys() & set(layout.head_keys())
-    shapes = {key: shape_in_file(path, tuple(weights[path].shape)) for path, key in wanted.items()}
+    convolved = convolutions(weights, layout)
+    shapes = {
+        key: shape_in_file(path, tuple(weights[path].shape), path in convolved)
+        for path, key in wanted.items()
+    }
     _check_fit(model, checkpoint, layout, shapes, ignored)
     return Match(layout, wanted, tuple(sorted(ignored)), kept)
 
@@ -148,7 +159,8 @@ def keys_of_weights(paths: Collection[str], layout: Layout) -> dict[str, str]:
     if unknown or not known:
         raise CheckpointError(
             "`model` must be a MetaFormer whose weights are those of a PoolFormer: stem, stages of "
-            "norms, MLPs and LayerScale, norm and head. "
+            "norms, MLPs and LayerScale, norm and head; or, in the layouts 'timm' and "
+            f"'metaformer', of its successors. The layout is {layout.name!r}. "
             f"Received: a model with the weights {listed(unknown) or '(none)'}"
         )
     return known

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from keras_poolformer.checkpoints.layouts import LAYOUTS, to_pytorch
+from keras_poolformer.checkpoints.layouts import LAYOUTS, convolutions, to_pytorch
 from keras_poolformer.checkpoints.load import keys_of_weights
 from keras_poolformer.checkpoints.pytorch_file import write_pytorch
 from keras_poolformer.checkpoints.reading import PYTORCH_SUFFIXES, SUFFIXES, is_checkpoint
@@ -20,13 +20,16 @@ def save_checkpoint(model: keras.Model, path: str | Path, layout: str = "officia
     older file stays as it was if that fails.
 
     Args:
-        model: A `keras_poolformer.MetaFormer` with the parts of a PoolFormer.
+        model: A `keras_poolformer.MetaFormer` with the parts of a PoolFormer or of the
+            second generation.
         path: The file: `.safetensors`, or `.pth`, `.pth.tar`, `.pt` or `.bin`, for which
             PyTorch is needed.
         layout: Whose names the weights get: `"official"`, `"timm"`, `"huggingface"` or
             `"openmmlab"` (in a `.pth` file under the entry `state_dict`, as OpenMMLab
-            has it). timm's classifier normalises after the spatial mean: there the
-            same weights give slightly other logits, and the same stage maps.
+            has it); for the second generation `"timm"` or `"metaformer"`, its official
+            code. timm's classifier normalises after the spatial mean: there the weights
+            of a PoolFormer give slightly other logits, and the same stage maps. timm's
+            MLP head has an epsilon of 1e-6, the official one of 1e-5.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -49,8 +52,9 @@ def save_checkpoint(model: keras.Model, path: str | Path, layout: str = "officia
         raise ValueError(f"`path` must be in a folder that exists. Received: {str(path)!r}")
     weights = {weight.path: weight for weight in model.weights}
     keys = keys_of_weights(weights, LAYOUTS[layout])
+    convolved = convolutions(weights, LAYOUTS[layout])
     tensors = {
-        key: to_pytorch(name, keras.ops.convert_to_numpy(weights[name]))
+        key: to_pytorch(name, keras.ops.convert_to_numpy(weights[name]), name in convolved)
         for name, key in keys.items()
     }
     with replacing(path) as temporary:
