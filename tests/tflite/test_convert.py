@@ -219,7 +219,13 @@ BAD = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", BAD)
+# Found in the process with TensorFlow; of these one, "labels", shows that the message arrives.
+FOUND_LATE = ("calibration file", "size")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=in_tensorflow) if c in FOUND_LATE else c for c in BAD]
+)
 def test_bad_arguments_are_named(case, make_model, tmp_path):
     arguments, message = BAD[case]
     target = tmp_path / arguments.get("target", "model.tflite")
@@ -231,17 +237,20 @@ def test_bad_arguments_are_named(case, make_model, tmp_path):
     assert list(tmp_path.iterdir()) == before
 
 
+@in_tensorflow
 def test_open_size_without_a_size(make_model, tmp_path):
     with pytest.raises(ValueError, match=r"`image_size` must be \(height, width\)"):
         convert(make_model((None, None, 3)), tmp_path / "model.tflite")
 
 
+@in_tensorflow
 def test_uint8_of_unknown_normalisation(make_model, tmp_path):
     model = make_model((16, 16, 1), include_preprocessing=False)
     with pytest.raises(ValueError, match="`input` must be 'float32' for a model that"):
         convert(model, tmp_path / "model.tflite", input="uint8")
 
 
+@in_tensorflow
 def test_a_model_that_is_no_metaformer(tmp_path):
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
     with pytest.raises(ValueError, match="`model` must be a `keras_poolformer.MetaFormer`, or"):
