@@ -13,6 +13,7 @@ from keras_poolformer.files import replacing
 from keras_poolformer.inference.runtimes import (
     TOLERANCE,
     FileError,
+    import_openvino,
     relative_difference,
     run_onnx,
     run_openvino,
@@ -116,7 +117,7 @@ def export(
     _check_backend()
     is_openvino = target.suffix == ".xml"
     if is_openvino:
-        optional_import("openvino", "to write OpenVINO files", "openvino")
+        import_openvino()
     from keras_poolformer.inference.onnx_graph import to_onnx
 
     write = _write_openvino if is_openvino else _write_onnx
@@ -144,9 +145,7 @@ def _write_onnx(graph: Any, target: Path, source: Standalone) -> ExportReport:
 
 
 def _write_openvino(graph: Any, target: Path, source: Standalone) -> ExportReport:
-    import openvino
-
-    # Not `openvino.convert_model`, which tells its makers by the network.
+    openvino = import_openvino()
     model = openvino.Core().read_model(graph.SerializeToString())
     weights = target.with_suffix(".bin")
     with replacing(target) as xml_path, replacing(weights) as bin_path:
@@ -213,7 +212,8 @@ def _text(shape: Sequence[int | None], axes: Sequence[str]) -> str:
 
 
 def _check(target: Path, output: str | None, batch: int | None) -> None:
-    if target.suffix not in SUFFIXES or not target.parent.is_dir() or target.is_dir():
+    is_taken = any(path.is_dir() for path in (target, target.with_suffix(".bin")))
+    if target.suffix not in SUFFIXES or not target.parent.is_dir() or is_taken:
         raise ValueError(
             "`target` must be the path of a file that ends in .onnx (ONNX) or .xml (OpenVINO), in "
             f"a folder that exists. Received: {str(target)!r}"

@@ -58,11 +58,12 @@ def to_onnx(source: Standalone) -> Any:
     try:
         traced = _trace(source)
     except Exception as error:
+        hint = ""
+        if None in source.shape:
+            hint = ", at least not for open sizes; a number for `batch` and `image_size` may help"
         raise ValueError(
-            "`model` cannot be converted by PyTorch"
-            + (" for any batch or image size" if None in source.shape else "")
-            + f". Received: {source.model.name!r} with images of {source.shape}. "
-            f"The reason: {_reason(error)}"
+            f"`model` cannot be converted by PyTorch{hint}. Received: {source.model.name!r} with "
+            f"images of {source.shape}. The reason: {_reason(error)}"
         ) from error
     graph = _optimized(traced)
     _tidy(graph, source)
@@ -123,7 +124,8 @@ def _tidy(graph: Any, source: Standalone) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """Returns what was wrong: PyTorch's exporter wraps it into advice on PyTorch."""
+    """Returns what was wrong, without the advice on PyTorch that its exporter adds."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return str(error).strip()[:800]
+    text = str(error).split("The error above occurred")[0].strip()
+    return text[:800] or type(error).__name__
