@@ -82,7 +82,8 @@ def compare(
     """
     size = file.input.shape[0]
     spec = reference.file_spec(size, file.input.dtype, file.output.name)
-    expected, received, labels = [], [], []
+    expected: list[np.ndarray] = []
+    received, labels = [], []
     keras_times: list[float] = []
     litert_times: list[float] = []
     for pixels, classes in batches:

@@ -8,9 +8,6 @@ import numpy as np
 
 from keras_poolformer.optional import optional_import
 
-TOLERANCE = 1e-4
-"""Largest relative difference between the outputs of a file and of Keras."""
-
 
 class FileError(ValueError):
     """A file that was just written cannot be run, or computes something else."""
