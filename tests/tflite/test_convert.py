@@ -76,6 +76,15 @@ def test_output(make_model, tmp_path):
         np.testing.assert_allclose(file(images), expected, rtol=1e-4, atol=1e-4)
 
 
+@in_tensorflow
+def test_probabilities_of_a_sigmoid_stay(make_model, tmp_path):
+    model = make_model(classifier_activation="sigmoid")
+    convert(model, tmp_path / "model.tflite", output="probabilities")
+    images = pixels((1, 16, 16, 3))
+    received = LiteRTModel(tmp_path / "model.tflite")(images)
+    np.testing.assert_allclose(received, outputs(model, images), atol=1e-5)
+
+
 def test_channels_first_open_size_and_batch(make_model, tmp_path):
     model = make_model((3, None, None), data_format="channels_first", classifier_activation=None)
     convert(model, tmp_path / "model.tflite", batch=2, image_size=(16, 24))
