@@ -93,7 +93,8 @@ def prepare(
     }
     if is_whole:
         config["include_preprocessing"] = config["include_preprocessing"] or normalizes
-        if metaformer.classes is not None and output is not None:
+        # A sigmoid's probabilities stay what they are.
+        if metaformer.classes is not None and output not in (None, output_of(model)):
             config["classifier_activation"] = "linear" if output == "logits" else "softmax"
     rebuilt = MetaFormer.from_config(config)
     rebuilt.set_weights([np.asarray(w).astype("float32") for w in metaformer.get_weights()])

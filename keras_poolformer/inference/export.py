@@ -1,66 +1,18 @@
 """Models as ONNX and OpenVINO files, which are checked before they are delivered."""
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from keras_poolformer.files import replacing
-from keras_poolformer.inference.runtimes import (
-    TOLERANCE,
-    FileError,
-    relative_difference,
-    run_onnx,
-    run_openvino,
-)
-from keras_poolformer.inference.standalone import OUTPUTS, Standalone, standalone
-from keras_poolformer.optional import optional_import
+from keras_poolformer.inference.export_report import ExportReport
+from keras_poolformer.inference.runtimes import FileError, import_openvino
+from keras_poolformer.inference.standalone import OUTPUTS, standalone
 from keras_poolformer.pretrained import load_model
 
 SUFFIXES = (".onnx", ".xml")
 """Of the files of ONNX and of OpenVINO."""
-
-
-@dataclass(frozen=True)
-class ExportReport:
-    """What a file takes and gives, and how it was checked.
-
-    Attributes:
-        file: The file.
-        bytes: Its size; of an OpenVINO model with that of the weights beside it.
-        input: Its images, such as `"image float32 (batch, 224, 224, 3)"`.
-        pixels: `"0 to 255"` or `"normalised"`: what is in the images.
-        output: What it gives, such as `"probabilities float32 (batch, 1000)"`.
-        operations: How often each operation stands in the graph.
-        runtime: What ran it for the check.
-        difference: The largest relative difference from Keras's outputs of an image.
-        images: How many images were compared.
-    """
-
-    file: Path
-    bytes: int
-    input: str
-    pixels: str
-    output: str
-    operations: dict[str, int]
-    runtime: str
-    difference: float
-    images: int
-
-    def __str__(self) -> str:
-        return (
-            f"File             {self.file} ({self.bytes / 1e6:.2f} MB)\n"
-            f"Input            {self.input}, {self.pixels}\n"
-            f"Output           {self.output}\n"
-            f"Graph            {sum(self.operations.values())} operations of "
-            f"{len(self.operations)} kinds\n"
-            f"Checked          with {self.runtime} on {self.images} images: a relative "
-            f"difference of {self.difference:.1e} from Keras, {TOLERANCE:.0e} allowed"
-        )
 
 
 def export(
@@ -114,18 +66,17 @@ def export(
     _check(target, output, batch)
     size = _size(image_size)
     _check_backend()
-    is_openvino = target.suffix == ".xml"
-    if is_openvino:
-        optional_import("openvino", "to write OpenVINO files", "openvino")
+    if target.suffix == ".xml":
+        import_openvino()  # an error now, rather than after the work
+    from keras_poolformer.inference.deliver import deliver
     from keras_poolformer.inference.onnx_graph import to_onnx
 
-    write = _write_openvino if is_openvino else _write_onnx
     try:
         with keras.device("cpu"):  # a GPU computes with fewer digits
             if isinstance(model, str | Path):
                 model = load_model(model)
             source = standalone(model, output, batch, size)
-            return write(to_onnx(source), target, source)
+            return deliver(to_onnx(source), target, source)
     except FileError as error:
         raise ValueError(
             f"The file failed its check and is not delivered: {error}. "
@@ -133,87 +84,9 @@ def export(
         ) from error
 
 
-def _write_onnx(graph: Any, target: Path, source: Standalone) -> ExportReport:
-    with replacing(target) as path:
-        path.write_bytes(graph.SerializeToString())
-        batches, expected = _expected(source)
-        difference = _compared(run_onnx(path, batches), expected)
-        size = path.stat().st_size
-    operations = Counter(node.op_type for node in graph.graph.node)
-    return _report(target, size, source, operations, "onnxruntime", difference, expected)
-
-
-def _write_openvino(graph: Any, target: Path, source: Standalone) -> ExportReport:
-    import openvino
-
-    # Not `openvino.convert_model`, which tells its makers by the network.
-    model = openvino.Core().read_model(graph.SerializeToString())
-    weights = target.with_suffix(".bin")
-    with replacing(target) as xml_path, replacing(weights) as bin_path:
-        openvino.serialize(model, xml_path, bin_path)
-        batches, expected = _expected(source)
-        difference = _compared(run_openvino(xml_path, bin_path, batches), expected)
-        size = xml_path.stat().st_size + bin_path.stat().st_size
-        # The .bin takes its place first. Should the process be killed then, an older
-        # .xml must not read the weights of another model.
-        target.unlink(missing_ok=True)
-    kinds = Counter(operation.get_type_name() for operation in model.get_ops())
-    operations = {k: n for k, n in kinds.items() if k not in ("Constant", "Parameter", "Result")}
-    return _report(target, size, source, operations, "openvino", difference, expected)
-
-
-def _expected(source: Standalone) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Returns batches of images and what Keras computes for them."""
-    import torch
-
-    batches = source.batches()
-    with torch.no_grad():
-        outputs = [source.reference(batch, training=False) for batch in batches]
-    return batches, [keras.ops.convert_to_numpy(y).astype("float32") for y in outputs]
-
-
-def _compared(received: list[np.ndarray], expected: list[np.ndarray]) -> float:
-    difference = relative_difference(received, expected)
-    if not difference <= TOLERANCE:
-        raise FileError(
-            f"its outputs differ from Keras's by {difference:.1e} of them, "
-            f"{TOLERANCE:.0e} is allowed"
-        )
-    return difference
-
-
-def _report(
-    target: Path,
-    size: int,
-    source: Standalone,
-    operations: dict[str, int],
-    runtime: str,
-    difference: float,
-    expected: list[np.ndarray],
-) -> ExportReport:
-    shape = source.reference.compute_output_shape(source.shape)
-    version = optional_import(runtime, "to check the file", "onnx").__version__.split("-")[0]
-    return ExportReport(
-        file=target,
-        bytes=size,
-        input=f"image {source.dtype} {_text(source.shape, source.axes)}",
-        pixels="0 to 255" if source.takes_pixels else "normalised",
-        output=f"{source.output} float32 {_text(shape, ('batch', 'any', 'any', 'any'))}",
-        operations=dict(sorted(operations.items())),
-        runtime=f"{runtime} {version}",
-        difference=difference,
-        images=sum(len(batch) for batch in expected),
-    )
-
-
-def _text(shape: Sequence[int | None], axes: Sequence[str]) -> str:
-    """Returns a shape with names of axes for open sizes."""
-    sizes = zip(shape, axes, strict=False)
-    return f"({', '.join(axis if size is None else str(size) for size, axis in sizes)})"
-
-
 def _check(target: Path, output: str | None, batch: int | None) -> None:
-    if target.suffix not in SUFFIXES or not target.parent.is_dir() or target.is_dir():
+    is_taken = any(path.is_dir() for path in (target, target.with_suffix(".bin")))
+    if target.suffix not in SUFFIXES or not target.parent.is_dir() or is_taken:
         raise ValueError(
             "`target` must be the path of a file that ends in .onnx (ONNX) or .xml (OpenVINO), in "
             f"a folder that exists. Received: {str(target)!r}"

@@ -3,9 +3,7 @@
 import numpy as np
 
 
-def natural_images(
-    count: int, height: int, width: int, channels: int, seed: int = 0
-) -> np.ndarray:
+def natural_images(count: int, height: int, width: int, channels: int, seed: int = 0) -> np.ndarray:
     """Returns (N, H, W, C) pixels, whole numbers from 0 to 255, with the statistics of photographs.
 
     As in photographs, the amplitude falls with the frequency (a spectrum of 1 / f) and

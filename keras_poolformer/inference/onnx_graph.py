@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from keras import ops
 
+from keras_poolformer.inference.runtimes import FileError
 from keras_poolformer.inference.standalone import Standalone
 from keras_poolformer.optional import optional_import
 from keras_poolformer.version import __version__
@@ -43,8 +44,9 @@ def to_onnx(source: Standalone) -> Any:
     layout that the runtimes are made for.
 
     Raises:
-        ValueError: if it cannot be converted.
-        ImportError: if a package that is needed is not installed.
+        ValueError: if PyTorch cannot convert it.
+        FileError: if what PyTorch made of it is no graph that others can read.
+        ImportError: if a package that is needed is not installed, or is too old.
     """
     purpose = "to write ONNX files"
     onnx = optional_import("onnx", purpose, "onnx")
@@ -57,40 +59,48 @@ def to_onnx(source: Standalone) -> Any:
         )
     try:
         traced = _trace(source)
+    except ImportError:
+        raise
     except Exception as error:
+        hint = ""
+        if None in source.shape:
+            hint = ", at least not for open sizes; a number for `batch` and `image_size` may help"
         raise ValueError(
-            "`model` cannot be converted by PyTorch"
-            + (" for any batch or image size" if None in source.shape else "")
-            + f". Received: {source.model.name!r} with images of {source.shape}. "
-            f"The reason: {_reason(error)}"
+            f"`model` cannot be converted by PyTorch{hint}. Received: {source.model.name!r} with "
+            f"images of {source.shape}. The reason: {_reason(error)}"
         ) from error
     graph = _optimized(traced)
     _tidy(graph, source)
-    onnx.checker.check_model(graph, full_check=True)
+    try:
+        onnx.checker.check_model(graph, full_check=True)
+    except Exception as error:  # ONNX's own classes derive from nothing closer
+        raise FileError(f"ONNX's checker refuses the graph: {str(error)[:800]}") from error
     return graph
 
 
 def _trace(source: Standalone) -> bytes:
-    opened = {
-        axis: torch.export.Dim(source.axes[axis])
-        for axis, size in enumerate(source.shape)
-        if size is None
-    }
+    opened = {a: name for a, name in enumerate(source.axes) if source.shape[a] is None}
     # Not a batch of 1, which PyTorch takes for one that always is.
     image = ops.zeros(source.filled(2, 7 * source.stride, 5 * source.stride), source.dtype)
     # PyTorch warns of its own code.
     with torch.no_grad(), warnings.catch_warnings(action="ignore"):
-        program: Any = torch.onnx.export(
+        program = torch.export.export(
             _Model(source.model).eval(),
             (image,),
+            # Other than a plain `Dim`, it lets the exporter exclude the smallest sizes, where
+            # a map is one pixel wide. The graph computes them all the same.
+            dynamic_shapes={"image": dict.fromkeys(opened, torch.export.Dim.DYNAMIC)},
+        )
+        converted: Any = torch.onnx.export(
+            program,
             dynamo=True,
             opset_version=OPSET,
             input_names=["image"],
             output_names=[source.output],
-            dynamic_shapes={"image": opened},
+            dynamic_shapes={"image": opened},  # the names of its axes
             verbose=False,
         )
-    return program.model_proto.SerializeToString()
+    return converted.model_proto.SerializeToString()
 
 
 def _optimized(content: bytes) -> Any:
@@ -102,7 +112,10 @@ def _optimized(content: bytes) -> Any:
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     with tempfile.TemporaryDirectory() as folder:
         options.optimized_model_filepath = str(Path(folder) / "model.onnx")
-        runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        try:
+            runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's own classes derive from nothing closer
+            raise FileError(f"ONNX Runtime cannot read the graph: {str(error)[:800]}") from error
         return onnx.load(options.optimized_model_filepath)
 
 
@@ -114,8 +127,8 @@ def _tidy(graph: Any, source: Standalone) -> None:
             del graph.opset_import[entry]
     graph.producer_name, graph.producer_version = "keras_poolformer", __version__
     graph.graph.name = source.model.name
-    pixels = "RGB pixels from 0 to 255" if source.takes_pixels else "normalised images"
-    graph.graph.input[0].doc_string = f"({', '.join(source.axes)}), {pixels}"
+    images = "pixels from 0 to 255" if source.takes_pixels else "normalised images"
+    graph.graph.input[0].doc_string = f"({', '.join(source.axes)}), {images}"
     del graph.metadata_props[:]
     for node in graph.graph.node:
         node.ClearField("metadata_props")
@@ -123,7 +136,8 @@ def _tidy(graph: Any, source: Standalone) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """Returns what was wrong: PyTorch's exporter wraps it into advice on PyTorch."""
+    """Returns what was wrong, without the advice on PyTorch that its exporter adds."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return str(error).strip()[:800]
+    text = str(error).split("The error above occurred")[0].strip()
+    return text[:800] or type(error).__name__

@@ -1,17 +1,35 @@
 """Runs exported files, to compare them with the model that they were made from."""
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_poolformer.optional import optional_import
 
-TOLERANCE = 1e-4
-"""Largest relative difference between the outputs of a file and of Keras."""
-
 
 class FileError(ValueError):
     """A file that was just written cannot be run, or computes something else."""
+
+
+def import_openvino() -> Any:
+    """Imports OpenVINO without its reports: at import, it would tell its makers by the network.
+
+    Without the package `openvino_telemetry`, which comes with it, it does not.
+
+    Raises:
+        ImportError: if it is not installed.
+    """
+    reporter = "openvino_telemetry"
+    is_first = reporter not in sys.modules
+    if is_first:
+        sys.modules[reporter] = None  # type: ignore[assignment]  # cannot be imported
+    try:
+        return optional_import("openvino", "for OpenVINO files", "openvino")
+    finally:
+        if is_first:
+            del sys.modules[reporter]
 
 
 def run_onnx(path: Path, batches: list[np.ndarray]) -> list[np.ndarray]:
@@ -28,8 +46,7 @@ def run_onnx(path: Path, batches: list[np.ndarray]) -> list[np.ndarray]:
 
 def run_openvino(xml: Path, weights: Path, batches: list[np.ndarray]) -> list[np.ndarray]:
     """Returns the outputs of an OpenVINO model on the CPU."""
-    openvino = optional_import("openvino", "to check OpenVINO files", "openvino")
-    core = openvino.Core()
+    core = import_openvino().Core()
     # Without the hint, newer processors compute in bfloat16.
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
     try:

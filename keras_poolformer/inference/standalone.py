@@ -48,12 +48,14 @@ class Standalone:
     @property
     def dtype(self) -> str:
         """Dtype of the images."""
-        return str(keras.backend.standardize_dtype(self.model.input.dtype))
+        return str(keras.backend.standardize_dtype(self.model.inputs[0].dtype))
 
     @property
     def axes(self) -> tuple[str, ...]:
         """Names of the axes of a batch of images."""
-        return join_shape("batch", "height", "width", "channels", self.data_format)
+        if self.data_format == "channels_first":
+            return ("batch", "channels", "height", "width")
+        return ("batch", "height", "width", "channels")
 
     def filled(self, batch: int, height: int, width: int) -> tuple[int, ...]:
         """Returns the shape with these sizes where it is open."""
@@ -70,9 +72,9 @@ class Standalone:
         return [self._images(shape, seed) for seed, shape in enumerate(shapes)]
 
     def _images(self, shape: tuple[int, ...], seed: int) -> np.ndarray:
-        sizes: Any = split_shape(shape, self.data_format)
-        pixels = natural_images(*sizes, seed)
-        if not self.takes_pixels and sizes[3] == 3:
+        batch, height, width, channels = (int(n or 0) for n in split_shape(shape, self.data_format))
+        pixels = natural_images(batch, height, width, channels, seed)
+        if not self.takes_pixels and channels == 3:
             pixels = preprocess_input(pixels, "channels_last")
         elif not self.takes_pixels:
             pixels = (pixels - 127.5) / 63.75  # as good a guess as any
@@ -147,14 +149,14 @@ def _shape(
             "`model` must take one batch of images, a tensor of rank 4. "
             f"Received: {model.name!r} with input_shape={shape}"
         )
-    own_batch, *sides, channels = split_shape(shape, data_format)
+    own_batch, height, width, channels = split_shape(shape, data_format)
     if own_batch is not None and batch not in (None, own_batch):
         raise ValueError(
             f"`batch` must be {own_batch} or left out for a model of a fixed batch. Received: "
             f"batch={batch} for input_shape={shape}"
         )
     if image_size is not None:
-        if any(given not in (None, side) for given, side in zip(sides, image_size, strict=True)):
+        if height not in (None, image_size[0]) or width not in (None, image_size[1]):
             raise ValueError(
                 "`image_size` must be left out for a model with an image size of its own. "
                 f"Received: image_size={image_size} for input_shape={shape}"
@@ -164,8 +166,8 @@ def _shape(
                 f"`image_size` must be at least {stride} x {stride} pixels, the stride of the "
                 f"last stage. Received: {image_size}"
             )
-        sides = list(image_size)
-    return join_shape(own_batch or batch, *sides, channels, data_format)
+        height, width = image_size
+    return join_shape(own_batch or batch, height, width, channels, data_format)
 
 
 def _is_ready(layer: Any) -> bool:
@@ -198,7 +200,7 @@ def _around(model: Any, metaformer: MetaFormer, replacement: Any) -> Any:
             config["dtype"] = "float32"
         return type(layer).from_config(config)
 
-    image = keras.Input(batch_shape=model.input_shape, dtype=model.input.dtype, name="image")
+    image = keras.Input(batch_shape=model.input_shape, dtype=model.inputs[0].dtype, name="image")
     try:
         whole = keras.models.clone_model(model, input_tensors=image, clone_function=copy)
     except ValueError as error:

@@ -1,5 +1,6 @@
 """The modes, on a small network with weights of order one."""
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -56,3 +57,16 @@ def test_a_folder_of_too_few_images(make_model, folder, tmp_path):
     with pytest.raises(ValueError, match="images that can be read.*broken ones"):
         convert(make_model(), tmp_path / "m.tflite", quantize="mixed-int8", calibrate=few)
     assert not (tmp_path / "m.tflite").exists()
+
+
+@in_tensorflow
+@pytest.mark.parametrize("mode", ["dynamic-int8", "mixed-int8"])
+def test_a_depthwise_convolution_leaves_the_graph_in_one_piece(mode, make_model, folder, tmp_path):
+    def mixer():
+        return keras.layers.DepthwiseConv2D(3, padding="same")
+
+    model = make_model((32, 32, 3), token_mixer=mixer, classifier_activation=None)
+    report = convert(model, tmp_path / "model.tflite", quantize=mode, calibrate=folder)
+    assert report["operations"]["DEPTHWISE_CONV_2D"] == 2
+    assert report["partitions"] == 1
+    assert report["fully_delegated"]

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tests.tflite.conftest import in_tensorflow
 from tflite.convert import convert
 from tflite.metadata import append_labels
 from tflite.quantize import MODES
@@ -110,6 +111,7 @@ def test_a_file_whose_outputs_are_no_numbers(tmp_path, capsys):
     assert "error: outputs that are infinite or no numbers" in capsys.readouterr().err
 
 
+@in_tensorflow
 def test_class_names_of_the_wrong_count(saved, tmp_path, capsys):
     convert(saved, tmp_path / "model.tflite")
     content = (tmp_path / "model.tflite").read_bytes()
@@ -118,6 +120,7 @@ def test_class_names_of_the_wrong_count(saved, tmp_path, capsys):
     assert "error: 2 class names for 3 outputs" in capsys.readouterr().err
 
 
+@in_tensorflow
 @pytest.mark.parametrize("mode", MODES)
 def test_each_kind_of_weights_has_its_floor(mode, saved, photos, tmp_path):
     convert(saved, tmp_path / "model.tflite", quantize=mode, calibrate=photos)

@@ -8,7 +8,7 @@ import numpy as np
 
 # Operations that the modes `dynamic-int8` and `mixed-int8` of `tflite.quantize` leave with
 # int8 outputs.
-_STATIC = frozenset(["CONV_2D", "DEPTHWISE_CONV_2D", "QUANTIZE"])
+_STATIC = frozenset(["CONV_2D", "DEPTHWISE_CONV_2D", "PAD", "QUANTIZE"])
 
 
 @dataclass(frozen=True)

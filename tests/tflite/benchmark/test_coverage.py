@@ -41,10 +41,13 @@ def test_a_converted_model_is_covered(converted):
 
 
 def network(images):
-    """A convolution and a classifier, which the modes treat differently."""
+    """What the modes treat differently: padding, convolutions and a classifier."""
     import tensorflow as tf
 
-    features = tf.nn.gelu(tf.nn.conv2d(images, graphs.weights(3, 3, 4, 16), 1, "SAME"))
+    padded = tf.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    features = tf.nn.gelu(tf.nn.conv2d(padded, graphs.weights(5, 5, 4, 16), 2, "VALID"))
+    kernel = graphs.weights(3, 3, 16, 1)
+    features = tf.nn.gelu(tf.nn.depthwise_conv2d(features, kernel, (1, 1, 1, 1), "SAME"))
     return tf.reduce_mean(features, (1, 2)) @ graphs.weights(16, 8)
 
 

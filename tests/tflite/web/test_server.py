@@ -180,17 +180,22 @@ def test_command_with_bad_input(build, monkeypatch, capsys):
 
 def test_command_until_it_is_interrupted(build, models):
     code = (
-        "import sys; from pathlib import Path; import tflite.web.server as s; "
+        "import signal, sys; from pathlib import Path; import tflite.web.server as s; "
+        # A process that a shell starts in the background ignores the signal, and so would this.
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "
         f"s.BUILD = Path({str(build)!r}); "
         "from tflite.web.__main__ import main; raise SystemExit(main(sys.argv[1:]))"
     )
     arguments = [sys.executable, "-c", code, str(models[0]), "--port", "0"]
     with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        line = process.stdout.readline()
-        port = int(re.match(r"http://127\.0\.0\.1:(\d+)/ ", line)[1])
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("GET", "/models/0.tflite")
-        assert connection.getresponse().read() == models[0].read_bytes()
-        connection.close()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        try:
+            line = process.stdout.readline()
+            port = int(re.match(r"http://127\.0\.0\.1:(\d+)/ ", line)[1])
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection.request("GET", "/models/0.tflite")
+            assert connection.getresponse().read() == models[0].read_bytes()
+            connection.close()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
