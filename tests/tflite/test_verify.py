@@ -32,6 +32,7 @@ def photos(tmp_path_factory):
     return folder
 
 
+@in_tensorflow
 def test_digits_from_training_to_verification(tmp_path, capsys):
     model, file = tmp_path / "model.keras", tmp_path / "model.tflite"
     assert (
