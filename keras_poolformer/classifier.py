@@ -101,6 +101,23 @@ def normalises_pixels(model: keras.Model) -> bool:
     return metaformer.include_preprocessing or any(isinstance(x, normalisations) for x in own)
 
 
+def output_of(model: keras.Model) -> str:
+    """Returns what a model gives, by the activation of its last layer.
+
+    Returns:
+        `"probabilities"`, `"logits"`, or `"features"` for anything else.
+    """
+    if len(model.output_shape) != 2:
+        return "features"
+    last = model.layers[-1]
+    while hasattr(last, "layers"):
+        last = last.layers[-1]
+    activation = getattr(last, "activation", None)
+    if activation in (keras.activations.softmax, keras.activations.sigmoid):
+        return "probabilities"
+    return "logits" if activation is keras.activations.linear else "features"
+
+
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Returns the probabilities of (..., classes) logits."""
     exponentials = np.exp(logits - logits.max(-1, keepdims=True))

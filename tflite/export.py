@@ -66,7 +66,7 @@ def prepare(
     Raises:
         ValueError: if the model is no such model, or an argument does not fit it.
     """
-    from keras_poolformer.classifier import normalises_pixels
+    from keras_poolformer.classifier import normalises_pixels, output_of
     from keras_poolformer.inference import fuse, scale_stream, stream_exponents
     from keras_poolformer.metaformer import MetaFormer, find_metaformer
 
@@ -257,18 +257,3 @@ def _around(
     if not normalizes:
         return whole
     return keras.Model(image, whole(imagenet_normalization("preprocessing")(image)))
-
-
-def output_of(model: Any) -> str:
-    """Returns what a model gives, one of `OUTPUTS` or `"features"`, by its last activation."""
-    import keras
-
-    if len(model.output_shape) != 2:
-        return "features"
-    last = model.layers[-1]
-    while hasattr(last, "layers"):
-        last = last.layers[-1]
-    activation = getattr(last, "activation", None)
-    if activation in (keras.activations.softmax, keras.activations.sigmoid):
-        return "probabilities"
-    return "logits" if activation is keras.activations.linear else "features"

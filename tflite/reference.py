@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tflite.export import FileSpec, in_float32, output_of
+from tflite.export import FileSpec, in_float32
 
 
 class KerasReference:
@@ -26,7 +26,7 @@ class KerasReference:
     """
 
     def __init__(self, model: Any, image_shape: tuple[int, int, int]) -> None:
-        from keras_poolformer.classifier import normalises_pixels
+        from keras_poolformer.classifier import normalises_pixels, output_of
         from keras_poolformer.metaformer import find_metaformer
 
         self._is_first = find_metaformer(model).data_format == "channels_first"

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_poolformer.classifier import normalises_pixels
+from keras_poolformer.classifier import normalises_pixels, output_of
 from keras_poolformer.inference.fuse import fuse
 from keras_poolformer.inference.fused_metaformer import FusedMetaFormer
 from keras_poolformer.inference.natural_images import natural_images
@@ -221,15 +221,7 @@ def _output(model: Any) -> str:
             "`model` must give one tensor. "
             f"Received: {model.name!r} with output_shape={model.output_shape}"
         )
-    if len(model.output_shape) != 2:
-        return "features"
-    last = model.layers[-1]
-    while hasattr(last, "layers"):
-        last = last.layers[-1]
-    activation = getattr(last, "activation", None)
-    if activation in (keras.activations.softmax, keras.activations.sigmoid):
-        return "probabilities"
-    return "logits" if activation is keras.activations.linear else "features"
+    return output_of(model)
 
 
 def _giving(output: str | None, model: Any) -> keras.Model:
