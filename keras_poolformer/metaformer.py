@@ -67,6 +67,11 @@ class MetaFormer(keras.Model):
             branches, or `None` for no LayerScale; one value or one a stage.
         res_scale_init_value: The same for the ResScale factors of the shortcuts.
         mlp_bias: Whether the linear maps of the MLPs have biases.
+        custom_gradients: Whether blocks of a PoolFormer run as two functions with gradients of
+            their own, faster and with less memory; see `MetaFormerBlock` for what needs
+            `False`.
+        recompute: Whether training computes the hidden maps of the MLPs twice instead of
+            keeping them: about half the memory for a seventh more time. For PoolFormers.
         drop_path_rate: Rate of stochastic depth of the last block, in [0, 1).
             Block i of N has `drop_path_rate * i / (N - 1)`.
         dropout_rate: Rate of the dropout inside the MLPs, in [0, 1).
@@ -144,6 +149,8 @@ class MetaFormer(keras.Model):
         layer_scale_init_value: float | Sequence[float | None] | None = 1e-5,
         res_scale_init_value: float | Sequence[float | None] | None = None,
         mlp_bias: bool = True,
+        custom_gradients: bool = True,
+        recompute: bool = False,
         drop_path_rate: float = 0.0,
         dropout_rate: float = 0.0,
         stem_patch_size: int = 7,
@@ -265,6 +272,8 @@ class MetaFormer(keras.Model):
                     dropout_rate,
                     res_scale_init_value=res_scales[stage],
                     mlp_bias=mlp_bias,
+                    custom_gradients=custom_gradients,
+                    recompute=recompute,
                     dtype=policy,
                     name=f"{prefix}_block{block + 1}",
                 )(x)
@@ -336,6 +345,8 @@ class MetaFormer(keras.Model):
             "layer_scale_init_value": layer_scale_init_value,
             "res_scale_init_value": res_scale_init_value,
             "mlp_bias": mlp_bias,
+            "custom_gradients": custom_gradients,
+            "recompute": recompute,
             "drop_path_rate": drop_path_rate,
             "dropout_rate": dropout_rate,
             "stem_patch_size": stem_patch_size,

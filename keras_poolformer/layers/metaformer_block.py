@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_poolformer.layers import residual_branches
 from keras_poolformer.layers.activation import ActivationSpec, serialize_activation
 from keras_poolformer.layers.data_format import (
     check_data_format,
@@ -15,10 +16,10 @@ from keras_poolformer.layers.data_format import (
 from keras_poolformer.layers.layer_scale import LayerScale
 from keras_poolformer.layers.layer_spec import LayerFactory, LayerSpec
 from keras_poolformer.layers.mlp import ChannelMLP
-from keras_poolformer.layers.normalization import NORMS
+from keras_poolformer.layers.normalization import NORMS, GroupNorm1
 from keras_poolformer.layers.res_scale import ResScale
 from keras_poolformer.layers.stochastic_depth import StochasticDepth
-from keras_poolformer.layers.token_mixers import TOKEN_MIXERS
+from keras_poolformer.layers.token_mixers import TOKEN_MIXERS, Pooling
 
 
 @keras.saving.register_keras_serializable(package="keras_poolformer")
@@ -51,6 +52,13 @@ class MetaFormerBlock(keras.layers.Layer):
         res_scale_init_value: Initial value of the ResScale factors of the shortcuts,
             or `None` for no ResScale.
         mlp_bias: Whether the linear maps of the MLP have biases.
+        custom_gradients: Whether the branches of a PoolFormer (pooling, group norm, GELU) run
+            as one function each, faster and with less memory. The outputs are the same.
+            `False` runs them layer by layer: for derivatives of a higher order on torch,
+            forward-mode derivatives on JAX, and hooks on the layers inside.
+        recompute: Whether training computes the hidden map of the MLP once more in the
+            backward pass instead of keeping it: less than half the memory of activations.
+            Only for the branches of `custom_gradients`.
         data_format: Layout of the input and the output, `"channels_last"` or
             `"channels_first"`. Inside, the block computes in `channels_last`.
 
@@ -74,9 +82,13 @@ class MetaFormerBlock(keras.layers.Layer):
         data_format: str = "channels_last",
         res_scale_init_value: float | None = None,
         mlp_bias: bool = True,
+        custom_gradients: bool = True,
+        recompute: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.custom_gradients = bool(custom_gradients)
+        self.recompute = bool(recompute)
         self._mixer_factory = LayerFactory(token_mixer, TOKEN_MIXERS, "token_mixer")
         self._norm_factory = LayerFactory(norm, NORMS, "norm")
         dtype = self.dtype_policy
@@ -100,6 +112,7 @@ class MetaFormerBlock(keras.layers.Layer):
         if res_scale_init_value is not None:
             self.res_scale1 = ResScale(res_scale_init_value, dtype=dtype, name="res_scale1")
             self.res_scale2 = ResScale(res_scale_init_value, dtype=dtype, name="res_scale2")
+        self._check_recompute()
         self.drop_path1 = StochasticDepth(drop_path_rate, dtype=dtype, name="drop_path1")
         self.drop_path2 = StochasticDepth(drop_path_rate, dtype=dtype, name="drop_path2")
 
@@ -122,14 +135,56 @@ class MetaFormerBlock(keras.layers.Layer):
     def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Maps a map of rank 4 in `data_format` to one of the same shape."""
         x = to_channels_last(inputs, self.data_format)
+        x = self._mix_tokens(x, training)
+        x = self._mix_channels(x, training)
+        return from_channels_last(x, self.data_format)
+
+    def _mix_tokens(self, x: Any, training: bool | None) -> Any:
+        if self._has_own_branches(x) and type(self.token_mixer) is Pooling:
+            scale = residual_branches.folded_scale(self.norm1, self.layer_scale1, x.shape[3])
+            size, factors = self.token_mixer.pool_size, self.drop_path1.factors(x, training)
+            return residual_branches.pooling_branch(x, scale, self.norm1.epsilon, size, factors)
         # Keras hands `training` on to layers of the user's choice, if they take it.
         y = self.token_mixer(self.norm1(x))
         y = self._branch(y, self.layer_scale1, self.drop_path1, training)
-        x = self._shortcut(x, self.res_scale1) + y
+        return self._shortcut(x, self.res_scale1) + y
+
+    def _mix_channels(self, x: Any, training: bool | None) -> Any:
+        if self._has_own_branches(x) and self.mlp.is_plain:
+            weights = residual_branches.folded_mlp(self.norm2, self.mlp, self.layer_scale2)
+            factors = self.drop_path2.factors(x, training)
+            return residual_branches.mlp_branch(
+                x, *weights, self.norm2.epsilon, factors, self.recompute
+            )
         y = self.mlp(self.norm2(x), training=training)
         y = self._branch(y, self.layer_scale2, self.drop_path2, training)
-        x = self._shortcut(x, self.res_scale2) + y
-        return from_channels_last(x, self.data_format)
+        return self._shortcut(x, self.res_scale2) + y
+
+    def _check_recompute(self) -> None:
+        if self.recompute and not (
+            self.custom_gradients
+            and type(self.norm2) is GroupNorm1
+            and self.res_scale_init_value is None
+            and self.mlp.is_plain
+        ):
+            raise ValueError(
+                "`recompute` must be False for blocks other than PoolFormer's: it needs "
+                "`custom_gradients=True`, `norm='group_norm'`, `activation='gelu'`, no ResScale "
+                f"and no dropout in the MLP. Received: recompute=True with norm={self.norm2!r}, "
+                f"activation={self.mlp.activation!r}, dropout_rate={self.mlp.dropout_rate}, "
+                f"custom_gradients={self.custom_gradients}"
+            )
+
+    def _has_own_branches(self, x: Any) -> bool:
+        """Whether both branches can run as functions with gradients of their own."""
+        return (
+            self.custom_gradients
+            and type(self.norm1) is type(self.norm2) is GroupNorm1
+            and self.res_scale_init_value is None
+            # Products of a small LayerScale and weights end where float16 does.
+            and self.compute_dtype != "float16"
+            and residual_branches.takes(x)
+        )
 
     @staticmethod
     def _shortcut(x: Any, res_scale: Any) -> Any:
@@ -156,5 +211,7 @@ class MetaFormerBlock(keras.layers.Layer):
             "dropout_rate": self.mlp.dropout_rate,
             "res_scale_init_value": self.res_scale_init_value,
             "mlp_bias": self.mlp.use_bias,
+            "custom_gradients": self.custom_gradients,
+            "recompute": self.recompute,
             "data_format": self.data_format,
         }

@@ -84,6 +84,16 @@ class ChannelMLP(keras.layers.Layer):
         self.dropout.build((None, hidden))
         self.built = True
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is two matrix products with a GELU between and nothing else."""
+        return (
+            self.activation is keras.activations.gelu
+            and not self.dropout_rate
+            and not self.as_convolutions
+            and not (self.built and (self.fc1.quantization_mode or self.fc2.quantization_mode))
+        )
+
     def _linear(self, units: int, name: str) -> keras.layers.Dense:
         return keras.layers.Dense(
             units,

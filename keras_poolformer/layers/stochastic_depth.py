@@ -48,16 +48,20 @@ class StochasticDepth(keras.layers.Layer):
 
     def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Drops samples if `training` is true."""
+        factors = self.factors(inputs, training)
+        return inputs if factors is None else inputs * ops.cast(factors, inputs.dtype)
+
+    def factors(self, inputs: Any, training: bool | None) -> Any:
+        """Draws what each sample is multiplied by: (B, 1, ...) in float32, `None` for all 1."""
         if not training or self.rate == 0:
-            return inputs
+            return None
         shape = (ops.shape(inputs)[0],) + (1,) * (len(inputs.shape) - 1)
         # Dropout of ones gives 0 or 1 / (1 - rate), with the generator of each backend
         # (torch.compile traces it; an explicit torch.Generator would break the graph).
         # In float32, since a uniform bfloat16 has 256 values and none makes a rate of 0.1.
-        factors = keras.random.dropout(
+        return keras.random.dropout(
             ops.ones(shape, dtype="float32"), self.rate, seed=self.seed_generator
         )
-        return inputs * ops.cast(factors, inputs.dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)

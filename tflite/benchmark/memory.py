@@ -44,24 +44,24 @@ def measure(task: dict[str, Any]) -> int | None:
 
     from tflite.benchmark.runner import Runner
 
-    before = _start()
+    before = start_resident()
     runner = Runner(Path(task["file"]), task["threads"])
     for _ in range(RUNS):
         runner()
-    after = _peak()
+    after = peak_resident()
     return None if before is None or after is None else after - before
 
 
-def _start() -> int | None:
+def start_resident() -> int | None:
     """Returns the resident bytes of this process, from which on its peak counts."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        return _peak()
+        return peak_resident()
     return _status("VmRSS")
 
 
-def _peak() -> int | None:
+def peak_resident() -> int | None:
     """Returns the highest number of resident bytes of this process."""
     highest = _status("VmHWM")
     if highest is not None:

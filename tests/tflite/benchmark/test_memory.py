@@ -61,4 +61,4 @@ def test_where_the_system_does_not_tell(tmp_path, monkeypatch):
 def test_the_two_sources_agree(monkeypatch):
     exact = memory._status("VmHWM")
     monkeypatch.setattr(memory, "_status", lambda field: None)  # as on macOS
-    assert memory._peak() == pytest.approx(exact, rel=0.05)
+    assert memory.peak_resident() == pytest.approx(exact, rel=0.05)

@@ -1,0 +1,1 @@
+"""How fast this library is, beside others that hold the same network."""

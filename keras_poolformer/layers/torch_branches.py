@@ -1,0 +1,215 @@
+"""The residual branches of a PoolFormer block on torch, eager, on the CPU.
+
+See `keras_poolformer.layers.residual_branches` for what they compute. Each works on some
+samples at a time, so that what stands between two operations stays in the processor's cache
+and is not allocated anew: a fresh tensor of 51 MB, the hidden map of a first block for 16
+images, costs 16 ms before anything is computed. One block of stage 1, 16 images, two cores,
+layer by layer and here: 62 and 30 ms forward, 184 and 121 ms forward and backward.
+
+Import this module only where `keras.config.backend() == "torch"`.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from keras_poolformer.layers import torch_native
+from keras_poolformer.layers.residual_branches import CACHED_BYTES
+
+
+class PoolingBranch(torch.autograd.Function):
+    """`x + factors * scale * (pool(x') - x')`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Any, scale: Any, epsilon: float, pool_size: int, factors: Any
+    ) -> torch.Tensor:
+        x = x.contiguous()
+        ctx.save_for_backward(x, scale, factors)
+        ctx.epsilon, ctx.pool_size = epsilon, pool_size
+        y = torch.empty_like(x)
+        for part in _parts(x, x.shape[3]):
+            normalised, _ = _normalise(x[part], epsilon)
+            d = _pool(normalised, pool_size).sub_(normalised)
+            _store(y, part, torch.addcmul, _full(x[part]), d, _kept(scale, factors, part))
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: torch.Tensor) -> tuple[Any, ...]:
+        _refuse_higher_orders()
+        x, scale, factors = ctx.saved_tensors
+        dx, dscale = torch.empty_like(x), torch.zeros_like(scale)
+        for part in _parts(x, x.shape[3]):
+            upstream = _full(dy[part])
+            normalised, inverse = _normalise(x[part], ctx.epsilon)
+            d = _pool(normalised, ctx.pool_size).sub_(normalised)
+            dd = upstream * _kept(scale, factors, part)
+            kept = upstream if factors is None else upstream * factors[part]
+            dscale += (kept * d).sum((0, 1, 2))
+            # Of the norm's gradient, what goes through the mean is zero.
+            slope = d.mul_(dd).mean((1, 2, 3), keepdim=True)
+            gradient = _pool_transposed(dd, ctx.pool_size).sub_(dd)
+            gradient.addcmul_(normalised, slope, value=-1)
+            _store(dx, part, torch.addcmul, upstream, gradient, inverse)
+        return dx, dscale, None, None, None
+
+
+class MLPBranch(torch.autograd.Function):
+    """`x + factors * (gelu(x' @ w1 + b1) @ w2 + b2)`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Any,
+        w1: Any,
+        b1: Any,
+        w2: Any,
+        b2: Any,
+        epsilon: float,
+        factors: Any,
+        recompute: bool,
+    ) -> torch.Tensor:
+        x, channels, hidden = x.contiguous(), x.shape[3], w1.shape[1]
+        m1, c1, m2, c2 = (weight.to(x.dtype) for weight in (w1, b1, w2, b2))
+        activations = None
+        if any(ctx.needs_input_grad) and not recompute:
+            activations = x.new_empty((*x.shape[:3], hidden))
+        y = torch.empty_like(x)
+        for part in _parts(x, hidden):
+            normalised = _normalise(x[part], epsilon)[0].to(x.dtype)
+            rows, out = normalised.reshape(-1, channels), y[part].view(-1, channels)
+            saved = None if activations is None else activations[part].view(-1, hidden)
+            for chunk in _chunks(len(rows), hidden, x.element_size()):
+                if saved is None:
+                    h = torch.addmm(c1, rows[chunk], m1)
+                    torch.ops.aten.gelu_(h)
+                else:
+                    h = F.gelu(torch.addmm(c1, rows[chunk], m1, out=saved[chunk]))
+                torch.addmm(c2, h, m2, out=out[chunk])
+            if factors is not None:
+                y[part] *= factors[part].to(x.dtype)
+            y[part] += x[part]
+        ctx.save_for_backward(x, activations, w1, b1, w2, factors)
+        ctx.epsilon = epsilon
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: torch.Tensor) -> tuple[Any, ...]:
+        _refuse_higher_orders()
+        x, activations, w1, b1, w2, factors = ctx.saved_tensors
+        channels, hidden = w1.shape
+        m1, c1, m2 = (weight.to(x.dtype) for weight in (w1, b1, w2))
+        dx = torch.empty_like(x)
+        dw1, dw2 = torch.empty_like(w1), torch.empty_like(w2)
+        db1, db2 = w1.new_zeros(hidden), w1.new_zeros(channels)
+        # A layer that is frozen needs no gradients of its weights.
+        is_trained = any(ctx.needs_input_grad[1:5])
+        for part in _parts(x, hidden):
+            normalised, inverse = _normalise(x[part], ctx.epsilon)
+            rows = normalised.to(x.dtype).reshape(-1, channels)
+            upstream = dy[part].contiguous()
+            dz = upstream if factors is None else upstream * factors[part].to(x.dtype)
+            dz = dz.view(-1, channels)
+            saved = None if activations is None else activations[part].view(-1, hidden)
+            drows = x.new_empty(rows.shape)
+            for chunk in _chunks(len(rows), hidden, x.element_size()):
+                h = torch.addmm(c1, rows[chunk], m1) if saved is None else saved[chunk]
+                dh = torch.ops.aten.gelu_backward(dz[chunk] @ m2.t(), h)
+                torch.mm(dh, m1.t(), out=drows[chunk])
+                if is_trained:
+                    is_first = part.start == chunk.start == 0
+                    _accumulate(dw1, rows[chunk], dh, is_first)
+                    _accumulate(dw2, F.gelu(h), dz[chunk], is_first)
+                    db1 += dh.sum(0, dtype=db1.dtype)
+            if is_trained:
+                db2 += dz.sum(0, dtype=db2.dtype)
+            gradient = drows.view(upstream.shape).to(normalised.dtype)
+            slope = (gradient * normalised).mean((1, 2, 3), keepdim=True)
+            gradient = gradient.sub_(gradient.mean((1, 2, 3), keepdim=True))
+            gradient.addcmul_(normalised, slope, value=-1)
+            _store(dx, part, torch.addcmul, _full(upstream), gradient, inverse)
+        return dx, dw1, db1, dw2, db2, None, None, None
+
+
+def _refuse_higher_orders() -> None:
+    """Raises an error where torch would silently leave this gradient's own gradient out.
+
+    Raises:
+        RuntimeError: with `create_graph=True`.
+    """
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "`custom_gradients` must be False for derivatives of a higher order "
+            "(`create_graph=True`) through a PoolFormer block on torch. Received: True. Build the "
+            "model with `custom_gradients=False`"
+        )
+
+
+def _parts(x: torch.Tensor, channels: int) -> Iterator[slice]:
+    """Slices of the batch, of whose maps with so many channels one fits into the cache."""
+    batch, height, width, _ = x.shape
+    size = max(1, CACHED_BYTES // (height * width * channels * x.element_size()))
+    return (slice(start, min(start + size, batch)) for start in range(0, batch, size))
+
+
+def _chunks(rows: int, channels: int, element_size: int) -> Iterator[slice]:
+    """Slices of rows for which the same holds, where one sample is too large."""
+    size = max(1, CACHED_BYTES // (channels * element_size))
+    return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
+
+
+def _normalise(x: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns x' and the inverse deviation, in float32 or better."""
+    full = _full(x)
+    # torch's kernel computes E[x^2] - E[x]^2: exact only where the mean is taken off before.
+    centered = full - full.mean((1, 2, 3), keepdim=True)
+    batch, height, width, channels = x.shape
+    normalised, _, inverse = torch.native_group_norm(
+        centered.permute(0, 3, 1, 2), None, None, batch, channels, height * width, 1, epsilon
+    )
+    return normalised.permute(0, 2, 3, 1), inverse.view(-1, 1, 1, 1)
+
+
+def _full(x: torch.Tensor) -> torch.Tensor:
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def _kept(scale: torch.Tensor, factors: Any, part: slice) -> torch.Tensor:
+    return scale if factors is None else scale * factors[part]
+
+
+def _pool(x: torch.Tensor, size: int) -> torch.Tensor:
+    half = size // 2
+    return torch_native.average_pool(x, (size, size), (1, 1), (half, half), False, False)
+
+
+def _pool_transposed(x: torch.Tensor, size: int) -> torch.Tensor:
+    view, half = x.permute(0, 3, 1, 2), size // 2
+    y = torch.ops.aten.avg_pool2d_backward(
+        view, view, [size, size], [1, 1], [half, half], False, False, None
+    )
+    return y.permute(0, 2, 3, 1)
+
+
+def _accumulate(
+    total: torch.Tensor, left: torch.Tensor, right: torch.Tensor, is_first: bool
+) -> None:
+    """Adds `left.T @ right`, in full precision whatever that of the two is."""
+    if left.dtype == total.dtype:
+        total.addmm_(left.t(), right, beta=0 if is_first else 1)
+    elif is_first:
+        total.copy_(left.t() @ right)
+    else:
+        total += left.t() @ right
+
+
+def _store(
+    target: torch.Tensor, part: slice, function: Callable[..., torch.Tensor], *inputs: torch.Tensor
+) -> None:
+    """Puts what a function gives into a part of a tensor, in one pass where the dtypes agree."""
+    if target.dtype == inputs[0].dtype:
+        function(*inputs, out=target[part])
+    else:
+        target[part] = function(*inputs)
