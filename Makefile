@@ -40,7 +40,7 @@ test: $(VENV)/.dev
 	+$(MAKE) --jobs=2 --output-sync=target $(BACKENDS:%=test-%)
 
 # Eager JAX compiles every operation for every shape, which without most of LLVM's
-# optimisations takes a third of the time (JAX tests itself so). `make test-all` has them.
+# optimisations takes a third of the time. `make test-all` has them.
 $(BACKENDS:%=test-%): export JAX_DISABLE_MOST_OPTIMIZATIONS ?= 1
 $(BACKENDS:%=test-%): test-%: $(VENV)/.dev
 	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 KERAS_BACKEND=$* $(RUN) -m pytest --quiet $(PYTEST)
