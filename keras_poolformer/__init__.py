@@ -7,6 +7,7 @@ from keras_poolformer.checkpoints.presets import Preset, list_presets
 from keras_poolformer.checkpoints.save import save_checkpoint
 from keras_poolformer.class_names import Prediction, decode_predictions, imagenet_classes
 from keras_poolformer.image_file import ImageError, read_image
+from keras_poolformer.macs import count_macs
 from keras_poolformer.metaformer import MetaFormer
 from keras_poolformer.poolformer import (
     PoolFormerM36,
@@ -84,6 +85,7 @@ __all__ = [
     "RandFormerS24",
     "RandFormerS36",
     "__version__",
+    "count_macs",
     "decode_predictions",
     "evaluation_transform",
     "imagenet_classes",

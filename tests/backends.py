@@ -82,6 +82,12 @@ def only_under(backend, reason):
     return pytest.mark.skipif(backend != BACKEND, reason=reason)
 
 
+def rest_only_under(backend, values, everywhere, reason):
+    """Parameters of a test: those of `everywhere` under each backend, the rest under one."""
+    mark = only_under(backend, reason)
+    return [pytest.param(v, marks=() if v in everywhere else mark) for v in values]
+
+
 def compiles(test):
     """Marks a test of `jit_compile=True`, which takes minutes on torch: it builds C++ there."""
     if BACKEND != "torch":

@@ -10,7 +10,7 @@ import keras_poolformer
 from keras_poolformer import PoolFormerS12
 from keras_poolformer.layers import Pooling
 from keras_poolformer.poolformer import VARIANTS
-from tests.backends import to_numpy
+from tests.backends import rest_only_under, to_numpy
 
 CONVENTIONAL = [
     *("include_top", "include_preprocessing", "weights", "input_tensor", "input_shape"),
@@ -25,7 +25,9 @@ PARAMETERS = {
 }
 
 
-@pytest.mark.parametrize("size", PARAMETERS)
+@pytest.mark.parametrize(
+    "size", rest_only_under("torch", PARAMETERS, ["S12"], "the other sizes have more of the same")
+)
 def test_variants(size):
     builder = getattr(keras_poolformer, f"PoolFormer{size}")
     assert builder.__name__ == f"PoolFormer{size}"

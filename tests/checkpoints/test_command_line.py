@@ -12,8 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from keras_poolformer.checkpoints.__main__ import main
+from tests.backends import only_under
 from tests.checkpoints.conftest import values
 from tests.checkpoints.names import dense, named, state_dict
+
+pytestmark = only_under("torch", "the command does what test_load and test_save do everywhere")
 
 
 @pytest.fixture

@@ -17,10 +17,13 @@ import keras_poolformer
 from keras_poolformer import DownloadError, Preset
 from keras_poolformer.checkpoints import presets
 from keras_poolformer.checkpoints.download import download
+from tests.backends import only_under
 from tests.checkpoints.conftest import values
 from tests.checkpoints.hub_server import COMMIT, HubServer
 from tests.checkpoints.names import state_dict
 from tests.references import copy_from_transformers, transformers_poolformer
+
+pytestmark = only_under("torch", "a download is a file, which test_load loads under each backend")
 
 CONTENT = bytes(range(256)) * 400
 PRESET = Preset(
