@@ -20,16 +20,17 @@ def save_checkpoint(model: keras.Model, path: str | Path, layout: str = "officia
     older file stays as it was if that fails.
 
     Args:
-        model: A `keras_poolformer.MetaFormer` with the parts of a PoolFormer or of the
-            second generation.
+        model: A `keras_poolformer.MetaFormer` with the parts of a PoolFormer, of one of
+            the first paper's hybrids or of the second generation.
         path: The file: `.safetensors`, or `.pth`, `.pth.tar`, `.pt` or `.bin`, for which
             PyTorch is needed.
         layout: Whose names the weights get: `"official"`, `"timm"`, `"huggingface"` or
             `"openmmlab"` (in a `.pth` file under the entry `state_dict`, as OpenMMLab
-            has it); for the second generation `"timm"` or `"metaformer"`, its official
-            code. timm's classifier normalises after the spatial mean: there the weights
-            of a PoolFormer give slightly other logits, and the same stage maps. timm's
-            MLP head has an epsilon of 1e-6, the official one of 1e-5.
+            has it); for a hybrid `"official"`; for the second generation `"timm"` or
+            `"metaformer"`, its official code. timm's classifier normalises after the
+            spatial mean: there the weights of a PoolFormer give slightly other logits,
+            and the same stage maps. timm's MLP head has an epsilon of 1e-6, the official
+            one of 1e-5.
 
     Raises:
         ValueError: if an argument is out of its range.
