@@ -4,12 +4,14 @@ from pathlib import Path
 
 import keras
 
+from keras_poolformer.checkpoints.errors import CheckpointError
 from keras_poolformer.checkpoints.layouts import LAYOUTS, convolutions, to_pytorch
 from keras_poolformer.checkpoints.load import keys_of_weights
 from keras_poolformer.checkpoints.pytorch_file import write_pytorch
 from keras_poolformer.checkpoints.reading import PYTORCH_SUFFIXES, SUFFIXES, is_checkpoint
 from keras_poolformer.checkpoints.safetensors_file import write_safetensors
 from keras_poolformer.files import replacing
+from keras_poolformer.layers.metaformer_block import MetaFormerBlock
 
 
 def save_checkpoint(model: keras.Model, path: str | Path, layout: str = "official") -> None:
@@ -35,7 +37,7 @@ def save_checkpoint(model: keras.Model, path: str | Path, layout: str = "officia
     Raises:
         ValueError: if an argument is out of its range.
         CheckpointError: if the model has a weight that no PoolFormer has, such as
-            that of another token mixer.
+            that of another token mixer, or lacks its shortcuts or MLPs.
         OSError: if the file cannot be written.
         ImportError: if the package that writes it is not installed.
 
@@ -51,6 +53,13 @@ def save_checkpoint(model: keras.Model, path: str | Path, layout: str = "officia
         )
     if not path.parent.is_dir():
         raise ValueError(f"`path` must be in a folder that exists. Received: {str(path)!r}")
+    for layer in model.layers:
+        if isinstance(layer, MetaFormerBlock) and not (layer.residual and layer.mlp):
+            raise CheckpointError(
+                "`model` must have shortcuts and an MLP in every block, since no project has a "
+                f"model without. Received: {model.name!r} with residual={layer.residual} and "
+                f"mlp_ratio={layer.mlp_ratio} in {layer.name!r}"
+            )
     weights = {weight.path: weight for weight in model.weights}
     keys = keys_of_weights(weights, LAYOUTS[layout])
     convolved = convolutions(weights, LAYOUTS[layout])

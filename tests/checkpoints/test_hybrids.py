@@ -288,6 +288,13 @@ def test_no_other_layout_has_these_parts(letters, layout, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("part", [{"residual": False}, {"mlp_ratios": [4, None, 4, 4]}])
+def test_what_no_project_has_is_not_written(part, tmp_path):
+    with pytest.raises(CheckpointError, match="`model` must have shortcuts and an MLP.*stage"):
+        save_checkpoint(build("IIII", **part), tmp_path / "a.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_another_hybrid_is_named(tmp_path):
     save_file(hybrid("PPPA", classes=5).state_dict(), tmp_path / "a.safetensors")
     with pytest.raises(CheckpointError, match="'official', MetaFormerPPPAS12, 5 classes"):
