@@ -6,6 +6,13 @@ from keras_poolformer.checkpoints.load import LoadReport, load_checkpoint
 from keras_poolformer.checkpoints.presets import Preset, list_presets
 from keras_poolformer.checkpoints.save import save_checkpoint
 from keras_poolformer.class_names import Prediction, decode_predictions, imagenet_classes
+from keras_poolformer.hybrids import (
+    MetaFormerIdentityS12,
+    MetaFormerPPAAS12,
+    MetaFormerPPFFS12,
+    MetaFormerPPPAS12,
+    MetaFormerPPPFS12,
+)
 from keras_poolformer.image_file import ImageError, read_image
 from keras_poolformer.macs import count_macs
 from keras_poolformer.metaformer import MetaFormer
@@ -67,6 +74,11 @@ __all__ = [
     "ImageError",
     "LoadReport",
     "MetaFormer",
+    "MetaFormerIdentityS12",
+    "MetaFormerPPAAS12",
+    "MetaFormerPPFFS12",
+    "MetaFormerPPPAS12",
+    "MetaFormerPPPFS12",
     "PoolFormerM36",
     "PoolFormerM48",
     "PoolFormerS12",

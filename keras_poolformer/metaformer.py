@@ -18,6 +18,7 @@ from keras_poolformer.layers.metaformer_block import MetaFormerBlock
 from keras_poolformer.layers.mlp_head import MLPHead
 from keras_poolformer.layers.normalization import NORMS
 from keras_poolformer.layers.patch_embedding import PatchEmbedding
+from keras_poolformer.layers.pooling import int_pair
 from keras_poolformer.layers.position_embedding import PositionEmbedding
 from keras_poolformer.layers.stochastic_depth import check_rate
 from keras_poolformer.layers.token_mixers import TOKEN_MIXERS
@@ -51,7 +52,7 @@ class MetaFormer(keras.Model):
         depths: Number of blocks of each stage.
         dims: Channels of each stage.
         mlp_ratios: Hidden channels of the MLPs over the stage's channels, one
-            number or one a stage.
+            number or one a stage; `None` for blocks that only mix tokens.
         token_mixer: What moves information between positions, one for all stages
             or a list with one a stage. Each is a name (`"pooling"`, `"identity"`,
             `"depthwise_convolution"`, `"separable_convolution"`, `"self_attention"`,
@@ -87,6 +88,11 @@ class MetaFormer(keras.Model):
         position_embedding_stage: Number of the stage, from 1, before whose blocks a
             learned position embedding is added, which ties the model to one size of
             image; `None` for no embedding.
+        position_embedding_size: Height and width of that embedding in positions, one
+            number or two, such as 14 for stage 3 at 224 pixels. Images of any size are
+            taken then: the embedding is resized to theirs with bicubic interpolation.
+            `None` for the size that `input_shape` gives, and no other.
+        residual: Whether the blocks have their shortcuts.
         patch_init_std: Standard deviation of the initial weights of stem and
             convolutions between stages; `None` for PyTorch's uniform initialisation.
         head: The classifier, `"linear"` or `"mlp"`, which has a hidden layer.
@@ -142,7 +148,7 @@ class MetaFormer(keras.Model):
         depths: Sequence[int],
         dims: Sequence[int],
         *,
-        mlp_ratios: float | Sequence[float] = 4.0,
+        mlp_ratios: float | Sequence[float | None] | None = 4.0,
         token_mixer: LayerSpec | Sequence[LayerSpec] = "pooling",
         norm: LayerSpec | Sequence[LayerSpec] = "group_norm",
         activation: ActivationSpec = "gelu",
@@ -164,6 +170,8 @@ class MetaFormer(keras.Model):
         final_norm: LayerSpec = "as_blocks",
         norm_after_pool: bool = False,
         position_embedding_stage: int | None = None,
+        position_embedding_size: int | Sequence[int] | None = None,
+        residual: bool = True,
         patch_init_std: float | None = None,
         head: str = "linear",
         head_dropout_rate: float = 0.0,
@@ -194,6 +202,15 @@ class MetaFormer(keras.Model):
             raise ValueError(
                 f"`position_embedding_stage` must be a stage, 1 to {stages}, or None. "
                 f"Received: {position_embedding_stage!r}"
+            )
+        if position_embedding_size is not None and position_embedding_stage is None:
+            raise ValueError(
+                "`position_embedding_size` must be None without a `position_embedding_stage`. "
+                f"Received: {position_embedding_size!r}"
+            )
+        if position_embedding_size is not None:
+            position_embedding_size = list(
+                int_pair(position_embedding_size, "position_embedding_size", 1)
             )
         layout = check_data_format(data_format or keras.config.image_data_format())
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
@@ -260,7 +277,12 @@ class MetaFormer(keras.Model):
             if stage == 0 and stem_norm is not None:
                 x = stem_norms.make("stem_norm", policy)(x)
             if stage + 1 == position_embedding_stage:
-                x = PositionEmbedding(dtype=policy, name="position_embedding")(x)
+                x = PositionEmbedding(
+                    position_embedding_size,
+                    interpolate=position_embedding_size is not None,
+                    dtype=policy,
+                    name=f"{prefix}_position_embedding",
+                )(x)
             for block in range(depths[stage]):
                 x = MetaFormerBlock(
                     mixers[stage].spec,
@@ -272,6 +294,7 @@ class MetaFormer(keras.Model):
                     dropout_rate,
                     res_scale_init_value=res_scales[stage],
                     mlp_bias=mlp_bias,
+                    residual=residual,
                     custom_gradients=custom_gradients,
                     recompute=recompute,
                     dtype=policy,
@@ -357,6 +380,8 @@ class MetaFormer(keras.Model):
             "downsample_padding": downsample_padding,
             "norm_after_pool": norm_after_pool,
             "position_embedding_stage": position_embedding_stage,
+            "position_embedding_size": position_embedding_size,
+            "residual": residual,
             "patch_init_std": patch_init_std,
             "head": head,
             "head_dropout_rate": head_dropout_rate,

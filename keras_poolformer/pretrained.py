@@ -14,17 +14,23 @@ from keras_poolformer.metaformer import MetaFormer
 from keras_poolformer.poolformer import BUILDERS
 
 
-def load_model(source: str | Path, **kwargs: Any) -> keras.Model:
+def load_model(
+    source: str | Path, *, interpolate_position_embedding: bool = False, **kwargs: Any
+) -> keras.Model:
     """Returns a model with its weights.
 
     The architecture of a PyTorch checkpoint is read off its tensors. Those of an
-    IdentityFormer do not differ from a PoolFormerV2's, which is what it is taken for: its
-    builder's `weights` loads it.
+    IdentityFormer do not differ from a PoolFormerV2's, nor those of a MetaFormerIdentityS12
+    from a PoolFormerS12's, which is what they are taken for: their builders' `weights`
+    loads them. Where weights belong to one size of image, the model has that size.
 
     Args:
         source: A preset of `keras_poolformer.list_presets()`, which is downloaded once;
             the path of a PyTorch checkpoint of a PoolFormer or a successor; or the path
             of a `.keras` file.
+        interpolate_position_embedding: Whether the position embedding of a PyTorch
+            checkpoint is resized where `input_shape` is not the size that it was trained
+            with.
         **kwargs: Arguments for the model, such as `input_shape`,
             `include_preprocessing` or `classifier_activation`; not with a `.keras` file,
             which has all of its own.
@@ -51,7 +57,7 @@ def load_model(source: str | Path, **kwargs: Any) -> keras.Model:
     if path.suffix != ".keras":
         checkpoint = read_checkpoint(path)
         model = build_for(checkpoint, **kwargs)
-        fill(model, checkpoint)
+        fill(model, checkpoint, interpolate_position_embedding=interpolate_position_embedding)
         return model
     if kwargs:
         raise ValueError(
@@ -73,8 +79,9 @@ def build_for(checkpoint: Checkpoint, **arguments: Any) -> MetaFormer:
     Raises:
         CheckpointError: if the checkpoint is none of a PoolFormer.
     """
-    architecture = infer_architecture(checkpoint)
-    if architecture.channels != 3 and "input_shape" not in arguments:
-        size = 224 if architecture.classes is not None else None
-        arguments["input_shape"] = (size, size, architecture.channels)
-    return MetaFormer(**{**architecture.arguments(), **arguments})
+    own = infer_architecture(checkpoint).arguments()
+    layout = arguments.get("data_format") or keras.config.image_data_format()
+    if layout == "channels_first" and "input_shape" in own:
+        *size, channels = own["input_shape"]
+        own["input_shape"] = (channels, *size)
+    return MetaFormer(**{**own, **arguments})

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_poolformer.classifier import Classifier
 from keras_poolformer.metaformer import find_metaformer
-from keras_poolformer.variants import VARIANTS, variant_of_model
+from keras_poolformer.variants import row_of
 
 DEFAULT_SIZE = 224
 """Height and width for models that leave them open, in pixels."""
@@ -102,8 +102,9 @@ def evaluation_transform(
     Args:
         model: A model that classifies photographs.
         crop_pct: Share of the resized short side that stays. By default the paper's
-            for a PoolFormer, 0.9 for S12, S24 and S36 and 0.95 for M36 and M48, and
-            1.0 for the second generation and other architectures.
+            for a PoolFormer, 0.9 for S12, S24 and S36 and 0.95 for M36 and M48, the
+            official code's for the hybrids of the first paper, and 1.0 for the second
+            generation and other architectures.
         image_size: Height and width, one number or two, for a model that leaves them
             open; 224 by default.
 
@@ -121,12 +122,11 @@ def evaluation_transform(
 
 
 def default_crop_pct(model: keras.Model, crop_pct: float | None = None) -> float:
-    """Returns `crop_pct` or, where it is `None` that of the PoolFormer in a model, else 1.0."""
+    """Returns `crop_pct` or, where it is `None`, that of the builder's model, else 1.0."""
     if crop_pct is not None:
         return crop_pct
-    metaformer = find_metaformer(model)
-    variant = variant_of_model(metaformer)
-    return 1.0 if variant is None else VARIANTS[variant].crop_pct
+    row = row_of(find_metaformer(model))
+    return 1.0 if row is None else row[0].variants[row[1]].crop_pct
 
 
 def _image_size(size: tuple[int | None, int | None], image_size: Any) -> tuple[int, int]:

@@ -1,12 +1,17 @@
 """The models of the two papers as data: one table, a row each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
+import keras
+
 from keras_poolformer.layers.channel_layer_norm import ChannelLayerNorm
+from keras_poolformer.layers.layer_spec import LayerFactory, LayerSpec
 from keras_poolformer.layers.normalization import GroupNorm1
+from keras_poolformer.layers.self_attention import SelfAttention
+from keras_poolformer.layers.token_mixers import TOKEN_MIXERS
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,15 @@ class Family:
     """Models that differ in their size only.
 
     Attributes:
-        name: As the paper writes it.
+        name: As the paper writes it, or the official code; the builders' is this with
+            the size.
         variants: The sizes, by name.
         arguments: Arguments of `keras_poolformer.MetaFormer` that all sizes share.
         mixing: The token mixers, in words.
         reference: Where the paper describes it.
+        generation: Of which of the two papers it is, 1 or 2.
+        prefix: Name of a model before its size; by default the family's, in small
+            letters.
     """
 
     name: str
@@ -51,10 +60,18 @@ class Family:
     arguments: Mapping[str, Any]
     mixing: str
     reference: str
+    generation: int = 2
+    prefix: str = ""
+
+    @property
+    def token_mixers(self) -> tuple[LayerSpec, ...]:
+        """The token mixer of each of the four stages."""
+        mixers = self.arguments["token_mixer"]
+        return mixers if isinstance(mixers, tuple) else (mixers,) * 4
 
     def model_name(self, size: str) -> str:
         """Returns the name of a model, such as `"poolformer_s12"`."""
-        return f"{self.name}_{size}".lower()
+        return f"{self.prefix or self.name}_{size}".lower()
 
 
 # Tables 1, 2 and 6 of the paper; LayerScale as in the official code.
@@ -95,17 +112,78 @@ _SECOND_GENERATION = {
     "patch_init_std": 0.02,
 }
 _CONVOLUTION, _ATTENTION = "separable_convolution", "self_attention"
+_FULLY_CONNECTED = "spatial_fully_connected"
+
+# The hybrids with attention are the only models of the first paper with this norm.
+_BESIDE_ATTENTION = partial(ChannelLayerNorm, epsilon=1e-5)
+_ATTENTION_OF_HYBRIDS = partial(SelfAttention, use_projection_bias=True)
+
+
+def _like_s12(
+    letters: str, mixing: str, crop_pct: float, parameters: int, top1: float, **arguments: Any
+) -> Family:
+    """Returns a model of the first paper that is PoolFormer-S12 but for these parts."""
+    s12 = replace(VARIANTS["S12"], crop_pct=crop_pct, parameters=parameters, top1=top1)
+    prefix = f"metaformer_{letters}"
+    return Family(f"MetaFormer{letters}", {"S12": s12}, arguments, mixing, _ABLATIONS, 1, prefix)
+
 
 _FIRST_PAPER = (
     "[MetaFormer Is Actually What You Need for Vision](\n"
     "        https://arxiv.org/abs/2111.11418), tables 1 and 2"
+)
+_ABLATIONS = (
+    "[MetaFormer Is Actually What You Need for Vision](\n"
+    "        https://arxiv.org/abs/2111.11418), table 5"
 )
 _SECOND_PAPER = "[MetaFormer Baselines for Vision](https://arxiv.org/abs/2210.13452)"
 
 FAMILIES = {
     family.name: family
     for family in (
-        Family("PoolFormer", VARIANTS, {}, "3x3 average pooling", _FIRST_PAPER),
+        Family(
+            "PoolFormer",
+            VARIANTS,
+            {"token_mixer": "pooling"},
+            "3x3 average pooling",
+            _FIRST_PAPER,
+            generation=1,
+        ),
+        _like_s12("Identity", "none", 0.9, 11_915_176, 74.3, token_mixer="identity"),
+        _like_s12(
+            "PPPA",
+            "3x3 average pooling, in\n"
+            "    the last stage self-attention behind a position embedding",
+            *(0.95, 14_038_440, 78.3),
+            token_mixer=("pooling", "pooling", "pooling", _ATTENTION_OF_HYBRIDS),
+            norm=_BESIDE_ATTENTION,
+            position_embedding_stage=4,
+        ),
+        _like_s12(
+            "PPAA",
+            "3x3 average pooling, in\n"
+            "    the last two stages self-attention behind a position embedding",
+            *(0.95, 16_535_592, 81.0),
+            token_mixer=("pooling", "pooling", _ATTENTION_OF_HYBRIDS, _ATTENTION_OF_HYBRIDS),
+            norm=_BESIDE_ATTENTION,
+            position_embedding_stage=3,
+        ),
+        _like_s12(
+            "PPPF",
+            "3x3 average pooling, in\n"
+            "    the last stage a fully-connected layer over the positions, which ties the model\n"
+            "    to one size of image",
+            *(0.9, 11_919_978, 77.5),
+            token_mixer=("pooling", "pooling", "pooling", _FULLY_CONNECTED),
+        ),
+        _like_s12(
+            "PPFF",
+            "3x3 average pooling, in\n"
+            "    the last two stages a fully-connected layer over the positions, which ties the\n"
+            "    model to one size of image",
+            *(0.95, 12_150_474, 77.9),
+            token_mixer=("pooling", "pooling", _FULLY_CONNECTED, _FULLY_CONNECTED),
+        ),
         Family(
             "IdentityFormer",
             _sized_as_poolformer(_LIKE_POOLFORMERV2, (74.6, 78.2, 79.3, 80.0, 80.4)),
@@ -207,15 +285,42 @@ def variant_of_model(model: Described) -> str | None:
     return None if model.norm_after_pool else variant_of(model.depths, model.dims)
 
 
-def name_of(model: Described) -> str | None:
-    """Returns the name of the builder that makes a MetaFormer like this one, or `None`."""
+def row_of(model: Described) -> tuple[Family, str] | None:
+    """Returns the family and the size that a MetaFormer is of, or `None`.
+
+    A network with the stages of a PoolFormer and token mixers of no family counts as
+    that PoolFormer.
+    """
+    mixers = [bare_mixer(mixer) for mixer in model.token_mixers]
+    poolformer = None
     for family in FAMILIES.values():
-        is_first = family.name == "PoolFormer"
-        mixers = family.arguments.get("token_mixer", "pooling")
-        mixers = mixers if isinstance(mixers, tuple) else (mixers,) * len(model.depths)
-        if model.norm_after_pool == is_first or not (is_first or model.token_mixers == mixers):
+        if model.norm_after_pool != (family.generation == 2):
             continue
         for size, variant in family.variants.items():
-            if (variant.depths, variant.dims) == (model.depths, model.dims):
-                return f"{family.name}{size}"
-    return None
+            if (variant.depths, variant.dims) != (model.depths, model.dims):
+                continue
+            if mixers == [bare_mixer(mixer) for mixer in family.token_mixers]:
+                return family, size
+            if family.name == "PoolFormer":
+                poolformer = family, size
+    return poolformer
+
+
+def name_of(model: Described) -> str | None:
+    """Returns the name of the builder that makes a MetaFormer like this one, or `None`."""
+    row = row_of(model)
+    return None if row is None else f"{row[0].name}{row[1]}"
+
+
+def bare_mixer(mixer: LayerSpec) -> tuple[str, dict[str, Any]]:
+    """Returns the class and the configuration of a token mixer, however it was written.
+
+    Equal for equal mixers: without the name of the layer and its dtype policy.
+    """
+    written: Any = mixer
+    if not isinstance(mixer, Mapping):
+        layer = LayerFactory(mixer, TOKEN_MIXERS, "token_mixer").template
+        written = keras.saving.serialize_keras_object(layer)
+    given = ("name", "dtype", "trainable")
+    own = {key: value for key, value in written["config"].items() if key not in given}
+    return written["class_name"], own

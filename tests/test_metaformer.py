@@ -173,11 +173,21 @@ def test_the_second_generation_has_weights_of_these_names():
         {"token_mixer": "random_mixing", "position_embedding_stage": 2, "final_norm": None},
         {"token_mixer": "spatial_fully_connected", "norm": "batch_norm"},
         {"activation": StarReLU, "layer_scale_init_value": [0.5, None]},
+        {"residual": False, "mlp_ratios": [None, 3], "activation": StarReLU(0.9, -0.4)},
+        {"position_embedding_stage": 2, "position_embedding_size": (3, 5)},
     ],
-    ids=["second generation", "linear head", "random mixing", "spatial fc", "star relu"],
+    ids=[
+        "second generation",
+        "linear head",
+        "random mixing",
+        "spatial fc",
+        "star relu",
+        "parts left out",
+        "interpolated positions",
+    ],
 )
 def test_new_parts_survive_configuration_and_files(arguments, tmp_path, rng):
-    model = MetaFormer(**TINY, **arguments, classes=5)
+    model = MetaFormer(**{**TINY, **arguments}, classes=5)
     for weight in model.weights:
         value = to_numpy(weight) + 0.1 * rng.standard_normal(weight.shape)
         weight.assign(np.abs(value) if weight.name == "moving_variance" else value)
@@ -190,6 +200,26 @@ def test_new_parts_survive_configuration_and_files(arguments, tmp_path, rng):
         assert copy.get_config() == model.get_config()
         assert [w.path for w in copy.weights] == [w.path for w in model.weights]
         np.testing.assert_array_equal(predict(copy), expected)
+
+
+def test_without_shortcuts_each_branch_replaces_its_input(rng):
+    block = MetaFormerBlock(layer_scale_init_value=0.5, residual=False)
+    x = rng.standard_normal((2, 5, 6, 4)).astype("float32")
+    y = to_numpy(block(x))
+    mixed = 0.5 * to_numpy(block.token_mixer(block.norm1(x)))
+    expected = 0.5 * to_numpy(block.mlp(block.norm2(mixed)))
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_without_an_mlp_a_block_only_mixes_tokens(rng):
+    block = MetaFormerBlock(mlp_ratio=None, layer_scale_init_value=0.5)
+    x = rng.standard_normal((2, 5, 6, 4)).astype("float32")
+    y = to_numpy(block(x))
+    expected = x + 0.5 * to_numpy(block.token_mixer(block.norm1(x)))
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+    assert (block.norm2, block.mlp, block.layer_scale2) == (None, None, None)
+    model = MetaFormer(**{**TINY, "mlp_ratios": [None, 2]})
+    assert [block.mlp is None for block in blocks(model)] == [True, False, False]
 
 
 def test_every_block_has_a_star_relu_of_its_own():
@@ -430,6 +460,18 @@ BAD = {
     "embedding in no stage": (
         {"position_embedding_stage": 3},
         "`position_embedding_stage` must be a stage, 1 to 2, or None.*3",
+    ),
+    "a size without an embedding": (
+        {"position_embedding_size": 4},
+        "`position_embedding_size` must be None without a `position_embedding_stage`",
+    ),
+    "an embedding of no size": (
+        {"position_embedding_stage": 1, "position_embedding_size": 0},
+        "`position_embedding_size` must be an integer of at least 1",
+    ),
+    "scaled shortcuts that are not there": (
+        {"residual": False, "res_scale_init_value": 1.0},
+        "`res_scale_init_value` must be None with `residual=False`.*1.0",
     ),
     "scales for three stages": (
         {"res_scale_init_value": [None, 1, 1]},

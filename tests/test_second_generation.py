@@ -21,7 +21,7 @@ from tests.backends import only_under, to_numpy
 from tests.references import timm
 from tests.test_poolformer import CONVENTIONAL
 
-SECOND = [name for name in FAMILIES if name != "PoolFormer"]
+SECOND = [family.name for family in FAMILIES.values() if family.generation == 2]
 SIZES = [(family, size) for family in SECOND for size in FAMILIES[family].variants]
 # Few blocks and channels: what a builder sets beside its stages.
 TINY = {"depths": [1, 1, 1, 1], "dims": [8, 12, 16, 32], "input_shape": (64, 64, 3)}

@@ -17,12 +17,51 @@ from tests.test_parity import images, to_torch
 
 metaformer = timm.models.metaformer
 
+
+class Random(torch.nn.Module):
+    """Frozen random mixing, which timm does not have, written from the formula."""
+
+    def __init__(self, dim, **kwargs):
+        super().__init__()
+        matrix = torch.softmax(torch.rand(self.tokens, self.tokens), -1)
+        self.mixing = torch.nn.Parameter(matrix, requires_grad=False)
+
+    def forward(self, x):
+        return torch.einsum("mn,bcn->bcm", self.mixing, x.flatten(2)).reshape(x.shape)
+
+
+def random_mixing(rows, columns):
+    """A class for one number of positions: timm asks for classes."""
+    return type("RandomOfOneSize", (Random,), {"tokens": rows * columns})
+
+
+def generic(family, size, shape):
+    """Arguments of timm's generic class for the families that timm has no models of."""
+    variant = FAMILIES[family].variants[size]
+    mixers = [torch.nn.Identity] * 4
+    if family == "RandFormer":
+        # The stem makes (side + 1) // 4 positions, and every later convolution rounds up.
+        for stage, stride in ((2, 4), (3, 8)):
+            mixers[stage] = random_mixing(*(-(-((side + 1) // 4) // stride) for side in shape))
+    return {
+        "depths": variant.depths,
+        "dims": variant.dims,
+        "token_mixers": mixers,
+        "norm_layers": metaformer.GroupNorm1NoBias,
+        "use_mlp_head": False,
+    }
+
+
+GENERIC = ("IdentityFormer", "RandFormer")
 MODELS = [
     (family, size)
-    for family in ("PoolFormerV2", "ConvFormer", "CAFormer")
+    for family in (*GENERIC, "PoolFormerV2", "ConvFormer", "CAFormer")
     for size in FAMILIES[family].variants
 ]
-QUICK = [("PoolFormerV2", "S12"), ("ConvFormer", "S18"), ("CAFormer", "S18")]
+QUICK = [
+    *(("IdentityFormer", "S12"), ("RandFormer", "S12"), ("PoolFormerV2", "S12")),
+    *(("ConvFormer", "S18"), ("CAFormer", "S18")),
+]
 
 
 def by_time(model):
@@ -33,7 +72,10 @@ def by_time(model):
 
 def pair(family, size, shape=(224, 224), data_format="channels_last", classes=1000):
     """timm's model and the Keras model with the same weights."""
-    reference = timm_metaformer(FAMILIES[family].model_name(size), num_classes=classes)
+    if family in GENERIC:
+        reference = timm_metaformer(**generic(family, size, shape), num_classes=classes)
+    else:
+        reference = timm_metaformer(FAMILIES[family].model_name(size), num_classes=classes)
     is_first = data_format == "channels_first"
     model = getattr(keras_poolformer, f"{family}{size}")(
         classifier_activation=None,
@@ -75,11 +117,12 @@ def test_logits_and_stage_maps_at_224(family, size):
 @pytest.mark.parametrize(
     "size", [(193, 257), (256, 256), (70, 45)], ids=lambda size: f"{size[0]}x{size[1]}"
 )
-@pytest.mark.parametrize("family", ["PoolFormerV2", "CAFormer"])
-def test_logits_and_stage_maps_at_other_sizes(family, size, data_format):
+@pytest.mark.parametrize(
+    ("family", "variant"), [model for model in QUICK if model[0] != "ConvFormer"]
+)
+def test_logits_and_stage_maps_at_other_sizes(family, variant, size, data_format):
     """At 256 px the map of the first stage is 64 pixels wide and has 64 channels."""
-    check(*pair(family, "S12" if family == "PoolFormerV2" else "S18", size, data_format),
-          images(*size, batch=1))  # fmt: skip
+    check(*pair(family, variant, size, data_format), images(*size, batch=1))
 
 
 @pytest.mark.slow
@@ -157,20 +200,10 @@ def test_gradients_of_every_parameter(mixer):
 
 def test_frozen_random_mixing_in_timms_generic_class():
     """RandFormer: the mixer is written here, from the formula; everything else is timm's."""
-
-    class Random(torch.nn.Module):
-        def __init__(self, dim, tokens=6, **kwargs):
-            super().__init__()
-            matrix = torch.softmax(torch.rand(tokens, tokens), -1)
-            self.mixing = torch.nn.Parameter(matrix, requires_grad=False)
-
-        def forward(self, x):
-            return torch.einsum("mn,bcn->bcm", self.mixing, x.flatten(2)).reshape(x.shape)
-
     shape = {"depths": [1, 1], "dims": [16, 24]}
     reference = timm_metaformer(
         **shape,
-        token_mixers=[torch.nn.Identity, Random],
+        token_mixers=[torch.nn.Identity, random_mixing(2, 3)],
         norm_layers=metaformer.GroupNorm1NoBias,
         res_scale_init_values=[None, 1.0],
         use_mlp_head=False,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from keras_poolformer.checkpoints.errors import CheckpointError, listed
+from keras_poolformer.checkpoints.frame import EMBEDDING, Frame
 from keras_poolformer.checkpoints.tensors import Checkpoint
 
 
@@ -19,34 +20,36 @@ from keras_poolformer.checkpoints.tensors import Checkpoint
 class Layout:
     """The names of one project.
 
-    In the templates, `{stage}` and `{block}` count from 0, and `{network}` is the
-    stage's place in the official list `network`, where the strided convolutions
-    stand between the stages.
+    In the templates, `{stage}` and `{block}` count from 0; `{network}` and `{downsample}`
+    are the places of a stage and of the strided convolution before it in the official
+    list `network`, and `{embedding}` that of a position embedding.
 
     Attributes:
         name: What users call it.
-        templates: The key of each part of the network, without `.weight` or `.bias`.
+        templates: The key of each part of the network, without `.weight` or `.bias`; or
+            of one weight of a part, as a whole.
         stage_norms: Template of the norms after every stage, which detectors and
             segmenters have instead of a classifier and a MetaFormer does not; the
             last one is its `norm`.
         others: Prefix of all keys of the backbone in a file that also has other
             parts (a detector's neck and head), or `None`.
-        has_matrices: Whether the linear maps of blocks are stored as matrices. Otherwise
-            they are 1x1 convolutions, except beside self-attention.
+        matrices: Where the linear maps of MLPs and separable convolutions are stored as
+            matrices: `"everywhere"`, `"beside attention"` or `"nowhere"`. Otherwise they
+            are 1x1 convolutions.
     """
 
     name: str
     templates: Mapping[str, str] = field(repr=False)
     stage_norms: str | None = None
     others: str | None = None
-    has_matrices: bool = False
+    matrices: str = "nowhere"
 
-    def key(self, path: str, stages: int) -> str | None:
+    def key(self, path: str, frame: Frame) -> str | None:
         """Returns the key of the weight at `path`, or `None` if the project has no such weight.
 
         Args:
             path: Path of the weight in a MetaFormer.
-            stages: Number of stages of the MetaFormer.
+            frame: That of the MetaFormer.
         """
         match = _PATH.fullmatch(path)
         if match is None:
@@ -54,14 +57,20 @@ class Layout:
         layer, stage, block, part, leaf = match.group("layer", "stage", "block", "part", "leaf")
         if layer is None:
             layer = part if block else match.group("between")
-        if layer not in self.templates or leaf not in _LEAVES:
-            return None
-        index = stages - 1 if layer == "norm" else int(stage or 1) - 1
-        key = self.templates[layer].format(
-            stage=index, block=int(block or 1) - 1, network=2 * index, downsample=2 * index - 1
+        template = self.templates.get(f"{layer}/{leaf}")
+        if template is None:
+            if layer not in self.templates or leaf not in _LEAVES:
+                return None
+            template = f"{self.templates[layer]}.{_LEAVES[leaf]}"
+        index = frame.stages - 1 if layer == "norm" else int(stage or 1) - 1
+        network = frame.network(index)
+        return template.format(
+            stage=index,
+            block=int(block or 1) - 1,
+            network=network,
+            downsample=frame.downsample(index),
+            embedding=network - 1,
         )
-        # A bare parameter is named by its template as a whole.
-        return key if layer in _BARE else f"{key}.{_LEAVES[leaf]}"
 
     def head_keys(self) -> tuple[str, ...]:
         """Returns the keys of the classifier."""
@@ -87,15 +96,13 @@ class Layout:
 _PATH = re.compile(
     r"(?:(?P<layer>stem|stem_norm|norm|head|head/(?:fc1|norm|fc2))"
     r"|stage(?P<stage>[1-9]\d*)_"
-    r"(?:(?P<between>downsample|downsample_norm)|block(?P<block>[1-9]\d*)(?:/(?P<part>[\w/]+))))"
+    r"(?:(?P<between>downsample|downsample_norm|position_embedding)|block(?P<block>[1-9]\d*)(?:/(?P<part>[\w/]+))))"
     r"/(?P<leaf>\w+)"
 )
 _ENDINGS = ("weight", "bias")
 _LEAVES = {
     "kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias", "scale": "scale",
-    "mixing": "random_matrix",
 }  # fmt: skip
-_BARE = ("layer_scale1", "layer_scale2", "res_scale1", "res_scale2")
 
 _OFFICIAL = {
     "stem": "patch_embed.proj",
@@ -104,8 +111,15 @@ _OFFICIAL = {
     "norm2": "network.{network}.{block}.norm2",
     "mlp/fc1": "network.{network}.{block}.mlp.fc1",
     "mlp/fc2": "network.{network}.{block}.mlp.fc2",
-    "layer_scale1": "network.{network}.{block}.layer_scale_1",
-    "layer_scale2": "network.{network}.{block}.layer_scale_2",
+    "layer_scale1/gamma": "network.{network}.{block}.layer_scale_1",
+    "layer_scale2/gamma": "network.{network}.{block}.layer_scale_2",
+}
+# The other models of the first paper.
+_HYBRIDS = {
+    "position_embedding/embedding": "network.{embedding}.pos_embed",
+    "token_mixer/qkv": "network.{network}.{block}.token_mixer.qkv",
+    "token_mixer/proj": "network.{network}.{block}.token_mixer.proj",
+    "token_mixer/kernel": "network.{network}.{block}.token_mixer.fc.weight",
 }
 # What blocks of the second generation have, in both of its projects.
 _SECOND = {
@@ -122,9 +136,9 @@ _SECOND = {
         ("token_mixer/pwconv2", "token_mixer.pwconv2"),
         ("token_mixer/qkv", "token_mixer.qkv"),
         ("token_mixer/proj", "token_mixer.proj"),
-        ("token_mixer", "token_mixer"),
-        ("res_scale1", "res_scale1.scale"),
-        ("res_scale2", "res_scale2.scale"),
+        ("token_mixer/mixing", "token_mixer.random_matrix"),
+        ("res_scale1/gamma", "res_scale1.scale"),
+        ("res_scale2/gamma", "res_scale2.scale"),
     )
 }
 
@@ -154,8 +168,8 @@ _TIMM = {
     "head/fc2": "head.fc.fc2",
     "stem": "stem.conv",
     "downsample": "stages.{stage}.downsample.conv",
-    "layer_scale1": "stages.{stage}.blocks.{block}.layer_scale1.scale",
-    "layer_scale2": "stages.{stage}.blocks.{block}.layer_scale2.scale",
+    "layer_scale1/gamma": "stages.{stage}.blocks.{block}.layer_scale1.scale",
+    "layer_scale2/gamma": "stages.{stage}.blocks.{block}.layer_scale2.scale",
     "norm": "head.norm",
     "head": "head.fc",
 }
@@ -166,8 +180,8 @@ _HUGGINGFACE = {
     "norm2": "poolformer.encoder.block.{stage}.{block}.after_norm",
     "mlp/fc1": "poolformer.encoder.block.{stage}.{block}.output.conv1",
     "mlp/fc2": "poolformer.encoder.block.{stage}.{block}.output.conv2",
-    "layer_scale1": "poolformer.encoder.block.{stage}.{block}.layer_scale_1",
-    "layer_scale2": "poolformer.encoder.block.{stage}.{block}.layer_scale_2",
+    "layer_scale1/gamma": "poolformer.encoder.block.{stage}.{block}.layer_scale_1",
+    "layer_scale2/gamma": "poolformer.encoder.block.{stage}.{block}.layer_scale_2",
     "norm": "norm",
     "head": "classifier",
 }
@@ -178,11 +192,11 @@ _MMHEAD = {"norm": f"backbone.{_LAST_NORM}", "head": "head.fc"}
 LAYOUTS = {
     layout.name: layout
     for layout in (
-        Layout("official", {**_OFFICIAL, "norm": "norm", "head": "head"}),
-        Layout("timm", _TIMM),
+        Layout("official", {**_OFFICIAL, **_HYBRIDS, "norm": "norm", "head": "head"}),
+        Layout("timm", _TIMM, matrices="beside attention"),
         Layout("huggingface", _HUGGINGFACE),
         Layout("openmmlab", {**_BACKBONE, **_MMHEAD}),
-        Layout("metaformer", _METAFORMER, has_matrices=True),
+        Layout("metaformer", _METAFORMER, matrices="everywhere"),
     )
 }
 """The layouts that can be read and written, by name."""
@@ -235,10 +249,11 @@ def convolutions(paths: Collection[str], layout: Layout) -> set[str]:
         paths: Paths of all weights of the model.
         layout: The layout.
     """
-    if layout.has_matrices:
+    if layout.matrices == "everywhere":
         return set()
-    # timm's blocks with self-attention see tokens, not maps.
-    attention = {path.partition("_block")[0] for path in paths if "/token_mixer/qkv/" in path}
+    attention: set[str] = set()
+    if layout.matrices == "beside attention":  # where blocks see tokens, not maps
+        attention = {path.partition("_block")[0] for path in paths if "/token_mixer/qkv/" in path}
     return {
         path
         for path in paths
@@ -257,18 +272,23 @@ def shape_in_file(path: str, shape: tuple[int, ...], is_convolution: bool) -> tu
         shape: Its shape in Keras.
         is_convolution: Whether a matrix is a 1x1 convolution there.
     """
+    if EMBEDDING.fullmatch(path):
+        height, width, channels = shape
+        return (1, channels, height, width)
     if not path.endswith("kernel"):
         return shape
     if len(shape) == 4:
-        height, width, *channels = shape
-        if "/dwconv/" not in path:
-            channels.reverse()
-        return (*channels, height, width)
+        height, width, inputs, outputs = shape
+        if "/dwconv/" in path:
+            return (inputs, outputs, height, width)
+        return (outputs, inputs, height, width)
     return (shape[1], shape[0], 1, 1) if is_convolution else (shape[1], shape[0])
 
 
 def to_keras(path: str, value: np.ndarray, is_convolution: bool) -> np.ndarray:
     """Turns a weight of a file, whose shape is checked, into the Keras weight at `path`."""
+    if EMBEDDING.fullmatch(path):
+        return value[0].transpose(1, 2, 0)
     if not path.endswith("kernel"):
         return value
     if is_convolution:
@@ -281,6 +301,8 @@ def to_keras(path: str, value: np.ndarray, is_convolution: bool) -> np.ndarray:
 def to_pytorch(path: str, value: np.ndarray, is_convolution: bool) -> np.ndarray:
     """Turns the Keras weight at `path` into a contiguous array for a file."""
     shape = shape_in_file(path, value.shape, is_convolution)
+    if EMBEDDING.fullmatch(path):
+        value = value.transpose(2, 0, 1)
     if path.endswith("kernel"):
         axes = (2, 3, 0, 1) if "/dwconv/" in path else (3, 2, 0, 1)
         value = value.T if value.ndim == 2 else value.transpose(axes)

@@ -3,11 +3,13 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from keras_poolformer.checkpoints.architecture import describe, infer_architecture
 from keras_poolformer.checkpoints.errors import CheckpointError, listed
+from keras_poolformer.checkpoints.frame import Frame
 from keras_poolformer.checkpoints.layouts import (
     Layout,
     convolutions,
@@ -16,6 +18,7 @@ from keras_poolformer.checkpoints.layouts import (
     to_keras,
 )
 from keras_poolformer.checkpoints.reading import read_checkpoint
+from keras_poolformer.checkpoints.size_bound import can_be_resized, resized, why_of_another_size
 from keras_poolformer.checkpoints.tensors import FLOATS, Checkpoint
 
 
@@ -32,6 +35,8 @@ class LoadReport:
             detector.
         kept: Paths of the model's weights that stayed as they were: its classifier,
             with `skip_head=True`.
+        resized: Names of those of the loaded tensors that were interpolated, with
+            `interpolate_position_embedding=True`.
     """
 
     layout: str
@@ -39,11 +44,14 @@ class LoadReport:
     loaded: tuple[str, ...]
     left_out: tuple[str, ...]
     kept: tuple[str, ...]
+    resized: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = f"Loaded {len(self.loaded)} tensors in the layout {self.layout!r}"
         if self.entry:
             text += f" from the entry {self.entry!r}"
+        if self.resized:
+            text += f"; interpolated {listed(self.resized)}"
         if self.left_out:
             text += f"; left out {listed(self.left_out)}"
         if self.kept:
@@ -52,7 +60,12 @@ class LoadReport:
 
 
 def load_checkpoint(
-    model: keras.Model, path: str | Path, *, skip_head: bool = False, use_ema: bool = True
+    model: keras.Model,
+    path: str | Path,
+    *,
+    skip_head: bool = False,
+    use_ema: bool = True,
+    interpolate_position_embedding: bool = False,
 ) -> LoadReport:
     """Loads the weights of a PoolFormer, or a successor, that was trained in PyTorch.
 
@@ -71,6 +84,9 @@ def load_checkpoint(
         skip_head: Whether the classifier is left out: the model's stays as it is.
         use_ema: Whether the averaged weights of a training are taken where the file
             has them.
+        interpolate_position_embedding: Whether the position embedding of images of
+            another size is resized to the model's with bicubic interpolation. The
+            accuracy is not that of the size it was trained with; fine-tuning helps.
 
     Returns:
         A `LoadReport`: what was loaded and what was not.
@@ -85,24 +101,34 @@ def load_checkpoint(
     >>> model = keras_poolformer.PoolFormerS12(classes=37)
     >>> print(keras_poolformer.load_checkpoint(model, "poolformer_s12.pth.tar", skip_head=True))
     """
-    return fill(model, read_checkpoint(path, use_ema), skip_head)
+    checkpoint = read_checkpoint(path, use_ema)
+    return fill(model, checkpoint, skip_head, interpolate_position_embedding)
 
 
-def fill(model: keras.Model, checkpoint: Checkpoint, skip_head: bool = False) -> LoadReport:
+def fill(
+    model: keras.Model,
+    checkpoint: Checkpoint,
+    skip_head: bool = False,
+    interpolate_position_embedding: bool = False,
+) -> LoadReport:
     """Loads an open checkpoint, as `load_checkpoint` does."""
-    match = match_weights(model, checkpoint, skip_head)
+    match = match_weights(model, checkpoint, skip_head, interpolate_position_embedding)
     weights = {weight.path: weight for weight in model.weights}
     # All are read before the first is assigned, so that a model is never half loaded.
     values = {path: checkpoint.tensors[key].read() for path, key in match.keys.items()}
     convolved = convolutions(weights, match.layout)
     for path in match.keys:
-        weights[path].assign(to_keras(path, values.pop(path), path in convolved))
+        value: Any = to_keras(path, values.pop(path), path in convolved)
+        if path in match.resized:
+            value = resized(value, weights[path].shape)
+        weights[path].assign(value)
     return LoadReport(
         match.layout.name,
         checkpoint.entry,
         tuple(checkpoint.stored_name(key) for key in match.keys.values()),
         tuple(checkpoint.stored_name(key) for key in match.left_out),
         match.kept,
+        tuple(checkpoint.stored_name(match.keys[path]) for path in match.resized),
     )
 
 
@@ -115,15 +141,22 @@ class Match:
         keys: The key of the tensor for each weight of the model that gets one, by path.
         left_out: Keys of the tensors that no weight gets.
         kept: Paths of the weights that get none.
+        resized: Paths of the position embeddings that are interpolated.
     """
 
     layout: Layout
     keys: dict[str, str]
     left_out: tuple[str, ...]
     kept: tuple[str, ...]
+    resized: tuple[str, ...] = ()
 
 
-def match_weights(model: keras.Model, checkpoint: Checkpoint, skip_head: bool = False) -> Match:
+def match_weights(
+    model: keras.Model,
+    checkpoint: Checkpoint,
+    skip_head: bool = False,
+    interpolate_position_embedding: bool = False,
+) -> Match:
     """Finds the tensor of each weight, without reading any.
 
     Raises:
@@ -134,7 +167,7 @@ def match_weights(model: keras.Model, checkpoint: Checkpoint, skip_head: bool = 
     keys = keys_of_weights(weights, layout)
     kept = tuple(path for path in keys if skip_head and path.startswith("head/"))
     wanted = {path: key for path, key in keys.items() if path not in kept}
-    ignored = layout.without_counterpart(checkpoint.tensors, _stages(weights))
+    ignored = layout.without_counterpart(checkpoint.tensors, Frame.of(weights).stages)
     if skip_head or not any(path.startswith("head/") for path in keys):
         ignored |= checkpoint.tensors.keys() & set(layout.head_keys())
     convolved = convolutions(weights, layout)
@@ -142,8 +175,19 @@ def match_weights(model: keras.Model, checkpoint: Checkpoint, skip_head: bool = 
         key: shape_in_file(path, tuple(weights[path].shape), path in convolved)
         for path, key in wanted.items()
     }
-    _check_fit(model, checkpoint, layout, shapes, ignored)
-    return Match(layout, wanted, tuple(sorted(ignored)), kept)
+    interpolated = [
+        path
+        for path, key in wanted.items()
+        if interpolate_position_embedding and can_be_resized(path, shapes[key], checkpoint, key)
+    ]
+    shapes.update((wanted[path], checkpoint.tensors[wanted[path]].shape) for path in interpolated)
+    reasons = [
+        reason
+        for path, key in wanted.items()
+        if (reason := why_of_another_size(path, shapes[key], checkpoint, key))
+    ]
+    _check_fit(model, checkpoint, layout, shapes, ignored, reasons)
+    return Match(layout, wanted, tuple(sorted(ignored)), kept, tuple(interpolated))
 
 
 def keys_of_weights(paths: Collection[str], layout: Layout) -> dict[str, str]:
@@ -152,22 +196,19 @@ def keys_of_weights(paths: Collection[str], layout: Layout) -> dict[str, str]:
     Raises:
         CheckpointError: if a weight has none, since it belongs to no PoolFormer.
     """
-    stages = _stages(paths)
-    keys = {path: layout.key(path, stages) for path in paths}
+    frame = Frame.of(paths)
+    keys = {path: layout.key(path, frame) for path in paths}
     known = {path: key for path, key in keys.items() if key is not None}
     unknown = [path for path in paths if path not in known]
     if unknown or not known:
         raise CheckpointError(
             "`model` must be a MetaFormer whose weights are those of a PoolFormer: stem, stages of "
-            "norms, MLPs and LayerScale, norm and head; or, in the layouts 'timm' and "
-            f"'metaformer', of its successors. The layout is {layout.name!r}. "
+            "norms, MLPs and LayerScale, norm and head; or, in the layout 'official', of a hybrid "
+            "with attention or a fully-connected layer over the positions; or, in the layouts "
+            f"'timm' and 'metaformer', of its successors. The layout is {layout.name!r}. "
             f"Received: a model with the weights {listed(unknown) or '(none)'}"
         )
     return known
-
-
-def _stages(paths: Collection[str]) -> int:
-    return 1 + sum(path.endswith("_downsample/kernel") for path in paths)
 
 
 def _check_fit(
@@ -176,6 +217,7 @@ def _check_fit(
     layout: Layout,
     shapes: dict[str, tuple[int, ...]],
     ignored: set[str],
+    reasons: list[str],
 ) -> None:
     """Checks that a checkpoint has exactly the tensors of these shapes.
 
@@ -201,6 +243,7 @@ def _check_fit(
             for key in other_shape
         ]
         problems.append(f"Of another shape ({len(details)}): {listed(details)}")
+        problems += reasons[:1]  # all have the same cause
     if other_type:
         details = [f"{checkpoint.stored_name(key)} is {tensors[key].dtype}" for key in other_type]
         problems.append(f"Of a type that is no float ({len(details)}): {listed(details)}")

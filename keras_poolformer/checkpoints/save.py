@@ -4,12 +4,14 @@ from pathlib import Path
 
 import keras
 
+from keras_poolformer.checkpoints.errors import CheckpointError
 from keras_poolformer.checkpoints.layouts import LAYOUTS, convolutions, to_pytorch
 from keras_poolformer.checkpoints.load import keys_of_weights
 from keras_poolformer.checkpoints.pytorch_file import write_pytorch
 from keras_poolformer.checkpoints.reading import PYTORCH_SUFFIXES, SUFFIXES, is_checkpoint
 from keras_poolformer.checkpoints.safetensors_file import write_safetensors
 from keras_poolformer.files import replacing
+from keras_poolformer.layers.metaformer_block import MetaFormerBlock
 
 
 def save_checkpoint(model: keras.Model, path: str | Path, layout: str = "official") -> None:
@@ -20,21 +22,22 @@ def save_checkpoint(model: keras.Model, path: str | Path, layout: str = "officia
     older file stays as it was if that fails.
 
     Args:
-        model: A `keras_poolformer.MetaFormer` with the parts of a PoolFormer or of the
-            second generation.
+        model: A `keras_poolformer.MetaFormer` with the parts of a PoolFormer, of one of
+            the first paper's hybrids or of the second generation.
         path: The file: `.safetensors`, or `.pth`, `.pth.tar`, `.pt` or `.bin`, for which
             PyTorch is needed.
         layout: Whose names the weights get: `"official"`, `"timm"`, `"huggingface"` or
             `"openmmlab"` (in a `.pth` file under the entry `state_dict`, as OpenMMLab
-            has it); for the second generation `"timm"` or `"metaformer"`, its official
-            code. timm's classifier normalises after the spatial mean: there the weights
-            of a PoolFormer give slightly other logits, and the same stage maps. timm's
-            MLP head has an epsilon of 1e-6, the official one of 1e-5.
+            has it); for a hybrid `"official"`; for the second generation `"timm"` or
+            `"metaformer"`, its official code. timm's classifier normalises after the
+            spatial mean: there the weights of a PoolFormer give slightly other logits,
+            and the same stage maps. timm's MLP head has an epsilon of 1e-6, the official
+            one of 1e-5.
 
     Raises:
         ValueError: if an argument is out of its range.
         CheckpointError: if the model has a weight that no PoolFormer has, such as
-            that of another token mixer.
+            that of another token mixer, or lacks its shortcuts or MLPs.
         OSError: if the file cannot be written.
         ImportError: if the package that writes it is not installed.
 
@@ -50,6 +53,13 @@ def save_checkpoint(model: keras.Model, path: str | Path, layout: str = "officia
         )
     if not path.parent.is_dir():
         raise ValueError(f"`path` must be in a folder that exists. Received: {str(path)!r}")
+    for layer in model.layers:
+        if isinstance(layer, MetaFormerBlock) and not (layer.residual and layer.mlp):
+            raise CheckpointError(
+                "`model` must have shortcuts and an MLP in every block, since no project has a "
+                f"model without. Received: {model.name!r} with residual={layer.residual} and "
+                f"mlp_ratio={layer.mlp_ratio} in {layer.name!r}"
+            )
     weights = {weight.path: weight for weight in model.weights}
     keys = keys_of_weights(weights, LAYOUTS[layout])
     convolved = convolutions(weights, LAYOUTS[layout])

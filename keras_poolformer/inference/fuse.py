@@ -47,8 +47,9 @@ def fuse(model: MetaFormer, *, convolutions: bool = False) -> FusedMetaFormer:
         layout and the `pyramid_outputs` of `model`. It can be saved and exported.
 
     Raises:
-        ValueError: if `model` is no `MetaFormer`, a quantised one, or one with parts of
-            the second generation, whose algebra differs.
+        ValueError: if `model` is no `MetaFormer`, a quantised one, one with parts of
+            the second generation, whose algebra differs, or one whose blocks lack their
+            shortcuts or MLPs.
 
     Example:
     >>> model = keras_poolformer.PoolFormerS12(weights="imagenet")
@@ -106,9 +107,11 @@ def _check(model: Any) -> None:
     blocks = [layer for layer in model.layers if isinstance(layer, MetaFormerBlock)]
     parts = {
         "ResScale": any(block.res_scale1 is not None for block in blocks),
-        "MLPs without biases": any(not block.mlp.use_bias for block in blocks),
+        "blocks without shortcuts": any(not block.residual for block in blocks),
+        "blocks without an MLP": any(block.mlp is None for block in blocks),
+        "MLPs without biases": any(not block.mlp_bias for block in blocks),
         "an activation that is a layer": any(
-            isinstance(block.mlp.activation, keras.layers.Layer) for block in blocks
+            isinstance(block.mlp.activation, keras.layers.Layer) for block in blocks if block.mlp
         ),
         "a norm after the pooling": model.norm_after_pool,
         "an MLP as its classifier": any(isinstance(layer, MLPHead) for layer in model.layers),

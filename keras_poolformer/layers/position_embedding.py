@@ -91,9 +91,9 @@ class PositionEmbedding(keras.layers.Layer):
         if None in size:
             raise ValueError(
                 "PositionEmbedding has a weight for every position, so it needs a known height "
-                "and width: give the model an `input_shape` without None, or the layer a `size` "
-                f"and `interpolate=True`. Received: shape={tuple(input_shape)} with "
-                f"data_format={self.data_format!r}"
+                "and width: give the model an `input_shape` without None or a "
+                "`position_embedding_size`, or the layer a `size` and `interpolate=True`. "
+                f"Received: shape={tuple(input_shape)} with data_format={self.data_format!r}"
             )
         self.embedding = self.add_weight(
             shape=(*size, channels), initializer="zeros", name="embedding"

@@ -43,6 +43,18 @@ LAYERS = {
         mlp_bias=False,
         **kw,
     ),
+    "MetaFormerBlock without shortcuts": lambda **kw: layers.MetaFormerBlock(
+        layer_scale_init_value=0.5, mlp_ratio=2, residual=False, **kw
+    ),
+    "MetaFormerBlock without an MLP": lambda **kw: layers.MetaFormerBlock(
+        "depthwise_convolution",
+        mlp_ratio=None,
+        activation="star_relu",
+        layer_scale_init_value=0.5,
+        drop_path_rate=0.5,
+        res_scale_init_value=1.0,
+        **kw,
+    ),
 }
 WEIGHTS = {
     "AveragePool2D": [],
@@ -78,7 +90,12 @@ WEIGHTS = {
         *("token_mixer/pwconv2/kernel", "mlp/fc1/kernel", "mlp/fc2/kernel"),
         *("mlp/activation/scale", "mlp/activation/bias", "res_scale1/gamma", "res_scale2/gamma"),
     ],
+    "MetaFormerBlock without an MLP": [
+        *("norm1/gamma", "norm1/beta", "token_mixer/kernel", "token_mixer/bias"),
+        *("layer_scale1/gamma", "res_scale1/gamma"),
+    ],
 }
+WEIGHTS["MetaFormerBlock without shortcuts"] = WEIGHTS["MetaFormerBlock"]
 # Their weights belong to the positions of one size of map.
 OF_ONE_SIZE = ("RandomMixing", "SpatialFullyConnected", "PositionEmbedding")
 every_layer = pytest.mark.parametrize("name", LAYERS)

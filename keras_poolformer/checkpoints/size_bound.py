@@ -1,0 +1,63 @@
+"""Weights that belong to the positions of one size of image, met at another size."""
+
+import re
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_poolformer.checkpoints.frame import EMBEDDING
+from keras_poolformer.checkpoints.tensors import Checkpoint
+from keras_poolformer.layers.position_embedding import resize_bicubic
+
+_MATRIX = re.compile(r"/token_mixer/(?:mixing|kernel)$")
+
+
+def can_be_resized(path: str, shape: tuple[int, ...], checkpoint: Checkpoint, key: str) -> bool:
+    """Returns whether a tensor is a position embedding that fits but for its size.
+
+    Args:
+        path: Path of the weight in the model.
+        shape: The shape that PyTorch would give it, (1, C, H, W) for an embedding.
+        checkpoint: The file.
+        key: Key of the tensor.
+    """
+    tensor = checkpoint.tensors.get(key)
+    if tensor is None or not EMBEDDING.fullmatch(path) or tensor.shape == shape:
+        return False
+    return len(tensor.shape) == 4 and tensor.shape[:2] == shape[:2] and 0 not in tensor.shape
+
+
+def resized(embedding: np.ndarray, shape: tuple[int, ...]) -> Any:
+    """Returns a position embedding (H, W, C) for a map of another height and width."""
+    x = keras.ops.convert_to_tensor(embedding.astype("float32"))
+    return resize_bicubic(x[None], *shape[:2])[0]
+
+
+def why_of_another_size(
+    path: str, shape: tuple[int, ...], checkpoint: Checkpoint, key: str
+) -> str | None:
+    """Returns why a tensor does not fit and what to do, if that is due to the size of the images.
+
+    Takes the arguments of `can_be_resized`.
+    """
+    name = checkpoint.stored_name(key)
+    if can_be_resized(path, shape, checkpoint, key):
+        rows, columns = checkpoint.tensors[key].shape[2:]
+        return (
+            f"{name} has a vector for each of {rows} x {columns} positions and the model has "
+            f"{shape[2]} x {shape[3]}, so it belongs to images of another size. Give the model the "
+            "`input_shape` that it was trained with, or interpolate it: in the model, made with "
+            f"position_embedding_size=({rows}, {columns}), or once and for all, with "
+            "load_checkpoint(model, path, interpolate_position_embedding=True)"
+        )
+    tensor = checkpoint.tensors.get(key)
+    if tensor is None or not _MATRIX.search(path) or tensor.shape == shape:
+        return None
+    if len(tensor.shape) != 2 or tensor.shape[0] != tensor.shape[1]:
+        return None
+    return (
+        f"{name} has a weight for every pair of {tensor.shape[0]} positions and the model has "
+        f"{shape[0]} positions, so it belongs to images of another size and cannot be resized. "
+        "Give the model the `input_shape` that it was trained with"
+    )
