@@ -8,6 +8,7 @@ import keras
 
 from keras_poolformer.checkpoints.architecture import describe, infer_architecture
 from keras_poolformer.checkpoints.errors import CheckpointError, listed
+from keras_poolformer.checkpoints.image_size import WHY_NOT_ANOTHER_SIZE, is_bound_to_size
 from keras_poolformer.checkpoints.layouts import (
     Layout,
     convolutions,
@@ -142,7 +143,8 @@ def match_weights(model: keras.Model, checkpoint: Checkpoint, skip_head: bool = 
         key: shape_in_file(path, tuple(weights[path].shape), path in convolved)
         for path, key in wanted.items()
     }
-    _check_fit(model, checkpoint, layout, shapes, ignored)
+    bound = {key for path, key in wanted.items() if is_bound_to_size(path, weights[path].shape)}
+    _check_fit(model, checkpoint, layout, shapes, ignored, bound)
     return Match(layout, wanted, tuple(sorted(ignored)), kept)
 
 
@@ -176,6 +178,7 @@ def _check_fit(
     layout: Layout,
     shapes: dict[str, tuple[int, ...]],
     ignored: set[str],
+    bound: set[str],
 ) -> None:
     """Checks that a checkpoint has exactly the tensors of these shapes.
 
@@ -201,6 +204,8 @@ def _check_fit(
             for key in other_shape
         ]
         problems.append(f"Of another shape ({len(details)}): {listed(details)}")
+    if bound.intersection(other_shape):
+        problems.append(WHY_NOT_ANOTHER_SIZE)
     if other_type:
         details = [f"{checkpoint.stored_name(key)} is {tensors[key].dtype}" for key in other_type]
         problems.append(f"Of a type that is no float ({len(details)}): {listed(details)}")
