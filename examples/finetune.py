@@ -1,6 +1,9 @@
-"""Fine-tunes a PoolFormer-S12 on a folder with one folder of images for each class.
+"""Fine-tunes a PoolFormer, or another model, on a folder with one folder of images a class.
 
-python examples/finetune.py FOLDER [WEIGHTS]      (WEIGHTS: imagenet, a file, or none)
+python examples/finetune.py FOLDER [WEIGHTS [BUILDER]]
+
+WEIGHTS are imagenet, another preset, a file, or none; BUILDER is one such as CAFormerS18. Those of
+a RandFormer fit images of 224 x 224 pixels only.
 """
 
 import sys
@@ -8,13 +11,22 @@ import sys
 import keras
 
 import keras_poolformer
+from keras_poolformer.variants import MODELS
 
 
-def main(folder: str, weights: str | None = "imagenet", epochs: int = 30, size: int = 224) -> None:
+def main(
+    folder: str,
+    weights: str = "imagenet",
+    builder: str = "PoolFormerS12",
+    epochs: int = 30,
+    size: int = 224,
+) -> None:
+    if builder not in MODELS:
+        sys.exit(f"error: `builder` must be one of {', '.join(MODELS)}. Received: {builder!r}")
     train, test = keras.utils.image_dataset_from_directory(
         folder, image_size=(size, size), validation_split=0.2, subset="both", seed=0
     )
-    backbone = keras_poolformer.PoolFormerS12(
+    backbone = getattr(keras_poolformer, builder)(
         include_top=False,
         include_preprocessing=True,
         weights=None if weights == "none" else weights,
@@ -34,4 +46,4 @@ def main(folder: str, weights: str | None = "imagenet", epochs: int = 30, size: 
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:4])

@@ -6,9 +6,10 @@ from typing import Any, Protocol
 
 import keras
 
+from keras_poolformer.checkpoints.presets import PRESETS, Preset
 from keras_poolformer.metaformer import MetaFormer
 from keras_poolformer.variants import Family
-from keras_poolformer.weights import check_weights, load_weights
+from keras_poolformer.weights import check_weights, load_weights, published_shape
 
 
 class Builder(Protocol):
@@ -34,6 +35,7 @@ class Builder(Protocol):
 def make_builder(family: Family, size: str) -> Builder:
     """Returns the builder of one row of the table of variants."""
     variant = family.variants[size]
+    builder = f"{family.name}{size}"
     default_name = family.model_name(size)
 
     def build(
@@ -50,9 +52,9 @@ def make_builder(family: Family, size: str) -> Builder:
         drop_path_rate: float = 0.0,
         **kwargs: Any,
     ) -> keras.Model:
-        # Those of PoolFormer are the only ones with presets.
-        published = size if family.name == "PoolFormer" else None
-        source = check_weights(weights, published, include_top, classes)
+        source = check_weights(weights, builder, include_top, classes)
+        if isinstance(source, Preset) and include_top and input_shape is None:
+            input_shape = published_shape(source, kwargs.get("data_format"))
         # On the output of other layers the model is called like a layer, so that
         # what comes before it is saved with the whole.
         sources = None if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
@@ -84,13 +86,14 @@ def make_builder(family: Family, size: str) -> Builder:
     training = f"`drop_path_rate={variant.drop_path_rate}`"
     if variant.head_dropout_rate:
         training += f" and `head_dropout_rate={variant.head_dropout_rate}`"
-    build.__name__ = build.__qualname__ = f"{family.name}{size}"
+    is_published = any(preset.builder == builder for preset in PRESETS.values())
+    build.__name__ = build.__qualname__ = builder
     build.__doc__ = _DOC.format(
         family=family,
         size=size,
         variant=variant,
         training=training,
-        presets=_PRESETS if family.name == "PoolFormer" else _FILES,
+        presets=_PRESETS if is_published else _FILES,
         millions=variant.parameters / 1e6,
     )
     return build
@@ -113,8 +116,8 @@ _DOC = """Builds {family.name}-{size}, a network of {millions:.1f} million param
         input_tensor: A `keras.Input`, or the output of other layers, to build the
             model on.
         input_shape: Shape of an image without the batch, at least 32 pixels high
-            and wide; both may be `None`. By default (224, 224, 3) with the
-            classifier and (None, None, 3) without.
+            and wide; both may be `None`. By default with the classifier (224, 224, 3),
+            or the size that a preset was trained at, and (None, None, 3) without.
         pooling: With `include_top=False`: `None` for the (B, H/32, W/32, C) map,
             `"avg"` or `"max"` for a (B, C) vector.
         classes: Number of classes, with `include_top=True`.
@@ -141,8 +144,8 @@ _PRESETS = """`None` for random weights; `"imagenet"` or another preset of
             `keras_poolformer.list_presets()` for published ones, which are downloaded
             once; or the path of a `.weights.h5` or `.keras` file that Keras saved
             from the same architecture, or of a PyTorch checkpoint in `.safetensors`,
-            `.pth`, `.pth.tar`, `.pt` or `.bin` of the official code, timm, Hugging Face or
-            OpenMMLab."""
+            `.pth`, `.pth.tar`, `.pt` or `.bin` of the official code of its paper, timm,
+            Hugging Face or OpenMMLab."""
 _FILES = """`None` for random weights, or the path of a `.weights.h5` or `.keras`
             file that Keras saved from the same architecture, or of a PyTorch checkpoint
             in `.safetensors`, `.pth`, `.pth.tar`, `.pt` or `.bin` of the official code or

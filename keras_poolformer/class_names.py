@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 IMAGENET_CLASSES = 1000
+IMAGENET_21K_CLASSES = 21841
+
+_OF_IMAGENET_21K = ", those of ImageNet-21k, whose names do not come with this package"
 
 # How far above 1 the rounding of a half precision may take a probability.
 _ROUNDING = 1e-2
@@ -66,6 +69,8 @@ def class_labels(
             raise ValueError(
                 "`class_names` must name the classes of a model that has not the 1000 classes of "
                 f"ImageNet. Received: None for {classes} classes"
+                + _OF_IMAGENET_21K
+                * (classes == IMAGENET_21K_CLASSES)
             )
         return list(imagenet_classes())
     if isinstance(class_names, (str, bytes)) or len(class_names) != classes:

@@ -11,17 +11,7 @@ PoolFormerS36 = make_builder(_POOLFORMER, "S36")
 PoolFormerM36 = make_builder(_POOLFORMER, "M36")
 PoolFormerM48 = make_builder(_POOLFORMER, "M48")
 
-BUILDERS = {
-    "S12": PoolFormerS12,
-    "S24": PoolFormerS24,
-    "S36": PoolFormerS36,
-    "M36": PoolFormerM36,
-    "M48": PoolFormerM48,
-}
-"""The builder of each variant."""
-
 __all__ = [
-    "BUILDERS",
     "VARIANTS",
     "PoolFormerM36",
     "PoolFormerM48",

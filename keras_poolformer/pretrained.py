@@ -1,17 +1,19 @@
 """A model with its weights, whatever file or name they come from."""
 
+import difflib
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from keras_poolformer.builders import make_builder
 from keras_poolformer.checkpoints.architecture import infer_architecture
 from keras_poolformer.checkpoints.load import fill
 from keras_poolformer.checkpoints.presets import PRESETS
 from keras_poolformer.checkpoints.reading import SUFFIXES, is_checkpoint, read_checkpoint
 from keras_poolformer.checkpoints.tensors import Checkpoint
 from keras_poolformer.metaformer import MetaFormer
-from keras_poolformer.poolformer import BUILDERS
+from keras_poolformer.variants import MODELS
 
 
 def load_model(
@@ -33,7 +35,8 @@ def load_model(
             with.
         **kwargs: Arguments for the model, such as `input_shape`,
             `include_preprocessing` or `classifier_activation`; not with a `.keras` file,
-            which has all of its own.
+            which has all of its own. A preset has its own number of classes and, with
+            the classifier, its own size of image unless `input_shape` says otherwise.
 
     Raises:
         ValueError: if the file is broken or of something else.
@@ -42,15 +45,20 @@ def load_model(
 
     Example:
     >>> model = keras_poolformer.load_model("poolformer_s12.pth.tar")
+    >>> keras_poolformer.load_model("caformer_s18.sail_in1k_384").input_shape
+    (None, 384, 384, 3)
     """
     if str(source) in PRESETS:
         preset = PRESETS[str(source)]
-        return BUILDERS[preset.variant](weights=preset.name, **kwargs)
+        build = make_builder(*MODELS[preset.builder])
+        return build(weights=preset.name, **{"classes": preset.classes, **kwargs})
     path = Path(source)
     if not is_checkpoint(path) and path.suffix != ".keras":
+        near = difflib.get_close_matches(path.name.lower(), PRESETS, 1)
         raise ValueError(
-            f"`source` must be a preset, one of {', '.join(PRESETS)}, or the path of a file that "
-            f"ends in .keras or {', '.join(SUFFIXES)}. Received: {str(source)!r}"
+            "`source` must be a preset of keras_poolformer.list_presets(), or the path of a file "
+            f"that ends in .keras or {', '.join(SUFFIXES)}. Received: {str(source)!r}"
+            + (f"; did you mean {near[0]!r}?" if near else "")
         )
     if not path.is_file():
         raise ValueError(f"`source` names a file that does not exist. Received: {str(source)!r}")

@@ -8,22 +8,24 @@ import keras
 
 from keras_poolformer.checkpoints.download import download
 from keras_poolformer.checkpoints.load import load_checkpoint
-from keras_poolformer.checkpoints.presets import PRESETS, Preset, find_preset
+from keras_poolformer.checkpoints.presets import Preset, find_preset
 from keras_poolformer.checkpoints.reading import SUFFIXES as CHECKPOINT_SUFFIXES
 from keras_poolformer.checkpoints.reading import is_checkpoint
+from keras_poolformer.checkpoints.size_bound import WHY_NOT_ANOTHER_SIZE, is_bound_to_size
+from keras_poolformer.layers.data_format import check_data_format, join_shape, split_shape
+from keras_poolformer.metaformer import MetaFormer
 
 KERAS_SUFFIXES = (".weights.h5", ".keras")
 
 
 def check_weights(
-    weights: str | Path | None, variant: str | None, include_top: bool, classes: int
+    weights: str | Path | None, builder: str, include_top: bool, classes: int
 ) -> Path | Preset | None:
     """Returns what `weights` names, before time is spent on a model or a download.
 
     Args:
         weights: What the user gave.
-        variant: The PoolFormer that the builder makes, such as `"S12"`; `None` for a
-            model that no preset is of.
+        builder: The builder, such as `"PoolFormerS12"`.
         include_top: Whether the model has a classifier.
         classes: Its number of classes.
 
@@ -32,14 +34,7 @@ def check_weights(
     """
     if weights is None:
         return None
-    if variant is None:
-        if str(weights) == "imagenet" or str(weights) in PRESETS:
-            raise ValueError(
-                "`weights` must be None or the path of a file for this model, since the presets "
-                f"are those of PoolFormer. Received: {str(weights)!r}"
-            )
-        return check_weights_file(weights)
-    preset = find_preset(str(weights), variant)
+    preset = find_preset(str(weights), builder)
     if preset is None:
         return check_weights_file(weights)
     if include_top and classes != preset.classes:
@@ -70,7 +65,40 @@ def check_weights_file(weights: str | Path) -> Path:
     return path
 
 
-def load_weights(model: keras.Model, weights: Path | Preset) -> None:
+def published_shape(preset: Preset, data_format: str | None) -> tuple[int | None, ...]:
+    """Returns the shape of the images that a preset was trained on.
+
+    Args:
+        preset: The preset.
+        data_format: Layout of the model's images; `None` for that of Keras's configuration.
+    """
+    layout = check_data_format(data_format or keras.config.image_data_format())
+    return join_shape(None, preset.image_size, preset.image_size, 3, layout)[1:]
+
+
+def check_preset(model: MetaFormer, preset: Preset) -> None:
+    """Checks that a model takes the images that a preset was trained on.
+
+    Raises:
+        ValueError: if it takes other channels, or if its token mixers have weights for
+            another size of image.
+    """
+    layout = check_data_format(model.data_format)
+    _, height, width, channels = split_shape(model.input_shape, layout)
+    if channels != 3:
+        raise ValueError(
+            f"`input_shape` must have 3 channels, red, green and blue, for `weights="
+            f"{preset.name!r}`. Received: {channels} channels"
+        )
+    is_bound = any(is_bound_to_size(weight.path, weight.shape) for weight in model.weights)
+    if is_bound and (height, width) != (preset.image_size, preset.image_size):
+        raise ValueError(
+            f"`input_shape` must be {published_shape(preset, layout)} for `weights="
+            f"{preset.name!r}`. Received: {tuple(model.input_shape[1:])}. {WHY_NOT_ANOTHER_SIZE}"
+        )
+
+
+def load_weights(model: MetaFormer, weights: Path | Preset) -> None:
     """Loads a file or a preset into `model`; a preset is downloaded if need be.
 
     A classifier may be left over, since a model without one is made for transfer;
@@ -83,12 +111,7 @@ def load_weights(model: keras.Model, weights: Path | Preset) -> None:
         ImportError: if a package that is needed is not installed.
     """
     if isinstance(weights, Preset):
-        channels = model.get_layer("stem").kernel.shape[2]
-        if channels != 3:
-            raise ValueError(
-                f"`input_shape` must have 3 channels, red, green and blue, for `weights="
-                f"{weights.name!r}`. Received: {channels} channels"
-            )
+        check_preset(model, weights)
         load_checkpoint(model, download(weights))
     elif is_checkpoint(weights):
         load_checkpoint(model, weights)

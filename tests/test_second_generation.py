@@ -158,12 +158,6 @@ def test_randformer_needs_a_size():
     assert model.get_layer("stage3_block1").token_mixer.mixing.shape == (16, 16)
 
 
-@pytest.mark.parametrize("weights", ["imagenet", "poolformer_s12"])
-def test_presets_of_poolformer_are_refused(weights):
-    with pytest.raises(ValueError, match=f"`weights` must be None or the path.*'{weights}'"):
-        keras_poolformer.PoolFormerV2S12(weights=weights)
-
-
 def test_any_argument_of_the_metaformer_can_be_changed():
     model = keras_poolformer.CAFormerS18(
         **TINY, token_mixer="pooling", head="linear", drop_path_rate=0.3, classes=3

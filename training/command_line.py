@@ -4,8 +4,9 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from training.recipe import PRECISIONS, Recipe, find_recipe, recipe_names
+from training.recipe import PRECISIONS, Recipe, find_recipe, recipe_titles
 from training.settings import change
 
 
@@ -53,14 +54,28 @@ _FLAGS = {
 }
 
 
+class _ListRecipes(argparse.Action):
+    """Prints the recipes and ends, as `--help` does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *rest: Any) -> None:
+        for name, title in recipe_titles().items():
+            print(f"{name:28} {title}")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.train",
-        description="Train a PoolFormer. What is not given comes from the recipe. The same "
-        "command again goes on where a run was interrupted.",
+        description="Train a PoolFormer or another MetaFormer. What is not given comes from the "
+        "recipe. The same command again goes on where a run was interrupted.",
     )
     parser.add_argument(
-        "--recipe", help=f"{', '.join(recipe_names())}; by default images, digits without --data"
+        "--recipe",
+        help="digits, images, finetune, or for a MODEL of the papers MODEL_imagenet, such as "
+        "caformer_s18_imagenet; by default images, digits without --data",
+    )
+    parser.add_argument(
+        "--list-recipes", action=_ListRecipes, nargs=0, help="say what recipes there are, and end"
     )
     parser.add_argument(
         "--data",

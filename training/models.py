@@ -4,11 +4,11 @@ from typing import Any
 
 import keras
 
-import keras_poolformer
 from keras_poolformer import MetaFormer
+from keras_poolformer.builders import make_builder
 from keras_poolformer.layers import Pooling
 from keras_poolformer.metaformer import find_metaformer
-from keras_poolformer.variants import VARIANTS
+from keras_poolformer.variants import MODELS
 from training.settings import nearest
 
 
@@ -39,43 +39,54 @@ def metaformer(
     )
 
 
-def poolformer(
+def published_model(
     input_shape: tuple[int, int, int],
     classes: int,
     *,
-    variant: str = "S12",
+    builder: str = "PoolFormerS12",
     drop_path_rate: float | None = None,
-    token_mixer: Any = "pooling",
+    head_dropout_rate: float | None = None,
+    token_mixer: Any = None,
     pool_size: int = 3,
     **arguments: Any,
 ) -> keras.Model:
-    """Returns a PoolFormer of the paper.
+    """Returns a model of the papers.
 
     Args:
-        input_shape: Height, width and channels of the images, 3 of them.
+        input_shape: Height, width and channels of the images, 3 of them. A RandFormer
+            can be used on images of this size only.
         classes: Number of classes.
-        variant: `"S12"`, `"S24"`, `"S36"`, `"M36"` or `"M48"`.
+        builder: Its builder, such as `"PoolFormerS12"` or `"CAFormerM36"`.
         drop_path_rate: Rate of stochastic depth of the last block; by default the
-            paper's for the variant.
-        token_mixer: Of all stages or one a stage; see `MetaFormer`.
+            paper's for the model.
+        head_dropout_rate: Rate of the dropout in the classifier; likewise.
+        token_mixer: Of all stages or one a stage, by default the model's; see
+            `MetaFormer`.
         pool_size: Window of the pooling wherever the mixer is `"pooling"`.
         **arguments: Further arguments of `MetaFormer`.
 
     Raises:
-        ValueError: if there is no such variant.
+        ValueError: if there is no such builder.
     """
-    if variant not in VARIANTS:
+    if builder not in MODELS:
         raise ValueError(
-            f"`model.variant` must be one of {', '.join(VARIANTS)}. "
-            f"Received: {variant!r}{nearest(str(variant), VARIANTS)}"
+            f"`model.builder` must be one of {', '.join(MODELS)}. "
+            f"Received: {builder!r}{nearest(str(builder), MODELS)}"
         )
-    rate = VARIANTS[variant].drop_path_rate if drop_path_rate is None else drop_path_rate
-    build = getattr(keras_poolformer, f"PoolFormer{variant}")
-    return build(
+    family, size = MODELS[builder]
+    variant = family.variants[size]
+    if drop_path_rate is None:
+        drop_path_rate = variant.drop_path_rate
+    if head_dropout_rate is None:
+        head_dropout_rate = variant.head_dropout_rate
+    if token_mixer is None:
+        token_mixer = family.arguments.get("token_mixer", "pooling")
+    return make_builder(family, size)(
         include_preprocessing=True,
         input_shape=input_shape,
         classes=classes,
-        drop_path_rate=rate,
+        drop_path_rate=drop_path_rate,
+        head_dropout_rate=head_dropout_rate,
         token_mixer=_with_pool_size(token_mixer, pool_size),
         data_format="channels_last",
         **arguments,

@@ -36,7 +36,7 @@ def learning_rate_schedule(
 
 
 def vectors(model: keras.Model) -> list[keras.Variable]:
-    """Returns the trainable weights of rank 1 or 0: biases, norms and LayerScale."""
+    """Returns the trainable weights of rank 1 or 0: biases, norms, scales, StarReLU's scalars."""
     return [weight for weight in model.trainable_variables if len(weight.shape) < 2]
 
 

@@ -10,8 +10,9 @@ from keras_poolformer.checkpoints.download import download
 from keras_poolformer.checkpoints.load import fill
 from keras_poolformer.checkpoints.presets import PRESETS, find_preset
 from keras_poolformer.checkpoints.reading import is_checkpoint, read_checkpoint
-from keras_poolformer.variants import variant_of_model
-from keras_poolformer.weights import check_weights_file, load_keras_file
+from keras_poolformer.checkpoints.size_bound import WHY_NOT_ANOTHER_SIZE, is_bound_to_size
+from keras_poolformer.variants import name_of
+from keras_poolformer.weights import check_preset, check_weights_file, load_keras_file
 
 
 def load_pretrained(model: keras.Model, weights: str | Path) -> bool:
@@ -44,13 +45,14 @@ def load_pretrained(model: keras.Model, weights: str | Path) -> bool:
 
 
 def _preset_file(model: keras.Model, name: str) -> Path:
-    variant = variant_of_model(model) if isinstance(model, MetaFormer) else None
-    preset = None if variant is None else find_preset(name, variant)
+    builder = name_of(model) if isinstance(model, MetaFormer) else None
+    preset = None if builder is None else find_preset(name, builder)
     if preset is None:
         raise ValueError(
             f"`weights` must be a file for the model {model.name!r}, which is none of the "
-            f"published PoolFormers. Received: {name!r}"
+            f"published ones. Received: {name!r}"
         )
+    check_preset(model, preset)
     return download(preset)
 
 
@@ -69,8 +71,9 @@ def _load_saved_model(model: keras.Model, path: Path) -> bool:
             "`weights` must be a model that Keras saved and that this version can read. "
             f"Received: {str(path)!r}. Keras says: {error}"
         ) from error
-    values = {weight.path: weight for weight in source.trainable_variables}
-    own = {weight.path: weight for weight in model.trainable_variables}
+    # Also those that are not trained: statistics of norms, and matrices that are frozen.
+    values = {weight.path: weight for weight in source.weights}
+    own = {weight.path: weight for weight in model.weights}
     classifier = {name for name in own if "head" in name.split("/")}
     other_shape = {
         name
@@ -78,11 +81,12 @@ def _load_saved_model(model: keras.Model, path: Path) -> bool:
         if name in values and tuple(values[name].shape) != tuple(own[name].shape)
     }
     if values.keys() != own.keys() or not other_shape <= classifier:
+        bound = any(is_bound_to_size(name, own[name].shape) for name in other_shape)
         differing = sorted((values.keys() ^ own.keys()) | (other_shape - classifier))
         raise ValueError(
             "`weights` must be a model of the recipe's architecture. "
             f"Received: {str(path)!r}, which differs in {len(differing)} weights, the first of "
-            f"them {differing[0]!r}"
+            f"them {differing[0]!r}" + (f". {WHY_NOT_ANOTHER_SIZE}" if bound else "")
         )
     kept = own.keys() - (classifier if other_shape else set())
     for name in kept:

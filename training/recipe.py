@@ -39,7 +39,8 @@ class Recipe:
         reference_batch: The learning rate is scaled in proportion to the images of
             an update over this number; `None` for no scaling.
         augmentation: What is done to training images.
-        crop_pct: Share of the resized short side that is kept for validation.
+        crop_pct: Share of the resized short side that is kept for validation; `None` for
+            the share that the model's paper keeps.
         optimizer: `"adamw"` or `"lamb"`.
         schedule: `"cosine"`, or `"constant"` after the warm-up.
         warmup_epochs: The first epochs, in which the learning rate rises step by step.
@@ -76,7 +77,7 @@ class Recipe:
     model: Mapping[str, Any] = field(default_factory=dict)
     reference_batch: int | None = None
     augmentation: Augmentation = field(default_factory=Augmentation)
-    crop_pct: float = 1.0
+    crop_pct: float | None = 1.0
     optimizer: str = "adamw"
     schedule: str = "cosine"
     warmup_epochs: float = 5
@@ -133,8 +134,8 @@ class Recipe:
         check_field(
             self,
             "crop_pct",
-            "above 0 and at most 1, such as 0.9",
-            lambda v: is_number(v) and 0 < v <= 1,
+            "above 0 and at most 1, such as 0.9, or None",
+            lambda v: v is None or (is_number(v) and 0 < v <= 1),
         )
         for name, values in (
             ("optimizer", OPTIMIZERS),
@@ -179,11 +180,19 @@ class Recipe:
         return tuple(sorted(set(names) - set(given)))
 
 
-def recipe_names() -> list[str]:
-    """Returns the names of all recipes: the modules of `training.recipes`."""
-    from training import recipes
+def recipe_titles() -> dict[str, str]:
+    """Returns what each recipe is, in a line, by its name.
 
-    return sorted(module.name for module in pkgutil.iter_modules(recipes.__path__))
+    There is one for each module of `training.recipes`, and those for ImageNet that the
+    table of models gives.
+    """
+    from training import recipes
+    from training.imagenet import TITLES
+
+    names = [module.name for module in pkgutil.iter_modules(recipes.__path__)]
+    modules = {name: importlib.import_module(f"training.recipes.{name}") for name in sorted(names)}
+    titles = {name: str(module.__doc__).partition("\n")[0] for name, module in modules.items()}
+    return {**titles, **TITLES}
 
 
 def find_recipe(name: str) -> Recipe:
@@ -192,12 +201,15 @@ def find_recipe(name: str) -> Recipe:
     Raises:
         ValueError: if there is none.
     """
+    from training.imagenet import TITLES, find_imagenet_recipe
     from training.settings import nearest
 
-    names = recipe_names()
+    names = list(recipe_titles())
     if name not in names:
         raise ValueError(
             f"`recipe` must be one of {', '.join(names)}. Received: {name!r}{nearest(name, names)}"
         )
+    if name in TITLES:
+        return find_imagenet_recipe(name)
     module: Any = importlib.import_module(f"training.recipes.{name}")
     return module.RECIPE

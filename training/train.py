@@ -1,13 +1,15 @@
-"""Trains a PoolFormer with `model.fit`: one call an epoch, so that it can go on at any step.
+"""Trains a MetaFormer with `model.fit`: one call an epoch, so that it can go on at any step.
 
 python -m training.train                                       # handwritten digits, a minute
 python -m training.train --data FOLDER                         # your own photographs
 python -m training.train --recipe finetune --data FOLDER --weights imagenet
 python -m training.train --recipe poolformer_s12_imagenet --data imagenet2012
+python -m training.train --list-recipes
 
 A run that was interrupted goes on when the same command is given again.
 """
 
+import dataclasses
 import json
 import signal
 import sys
@@ -18,6 +20,7 @@ from typing import Any
 
 import keras
 
+from keras_poolformer.transform import default_crop_pct
 from training import checkpoint
 from training.averaging import averaged_weights
 from training.checkpoint import Checkpoint, Progress
@@ -82,15 +85,6 @@ def train(
     verbose = verbose if workers.is_chief else 0
     classes = len(dataset.class_names)
     image_shape = (recipe.image_size, recipe.image_size, dataset.channels)
-    settings = {
-        "recipe": describe(recipe),
-        "data": dataset.name,
-        "images": dataset.counts(),
-        "class_names": list(dataset.class_names),
-        "weights": None if weights is None else str(weights),
-        "seed": seed,
-        "backend": keras.config.backend(),
-    }
     recipe.augmentation.check_channels(dataset.channels)
     keras.utils.set_random_seed(seed)
     with workers.scope():
@@ -100,6 +94,17 @@ def train(
             if workers.is_chief:
                 print(f"Start from {weights}" + ("" if whole else ", with a new classifier"))
         freeze_stages(model, recipe.freeze)
+    if recipe.crop_pct is None:
+        recipe = dataclasses.replace(recipe, crop_pct=default_crop_pct(model))
+    settings = {
+        "recipe": describe(recipe),
+        "data": dataset.name,
+        "images": dataset.counts(),
+        "class_names": list(dataset.class_names),
+        "weights": None if weights is None else str(weights),
+        "seed": seed,
+        "backend": keras.config.backend(),
+    }
 
     with RunFolder(output, settings, overwrite) if workers.is_chief else nullcontext() as folder:
         workers.barrier("the folder is there")

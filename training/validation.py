@@ -1,6 +1,6 @@
 """The images on which a training is measured, over all workers, each exactly once."""
 
-from typing import Any
+from typing import Any, cast
 
 from training.distribution import Workers
 from training.pipeline import Worker, weighted_batches
@@ -34,7 +34,8 @@ class Validation:
         worker = Worker(workers.rank, workers.count)
         self.steps = -(-len(split) // batch)
         padding = self.steps * batch / len(split)
-        batches = weighted_batches(split, classes, image_shape, batch, recipe.crop_pct, worker)
+        crop_pct = cast(float, recipe.crop_pct)  # the model's, where the recipe has none
+        batches = weighted_batches(split, classes, image_shape, batch, crop_pct, worker)
         # Keras divides the weighted losses by the number of rows, padding included. Accuracies
         # are shares of the sum of the weights, which their common factor does not change.
         self.batches = workers.feed(batches.map(lambda x, y, weight: (x, y, weight * padding)))

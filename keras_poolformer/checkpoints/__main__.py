@@ -3,6 +3,7 @@
 python -m keras_poolformer.checkpoints inspect poolformer_s12.pth.tar
 python -m keras_poolformer.checkpoints convert poolformer_s12.pth.tar poolformer_s12.keras
 python -m keras_poolformer.checkpoints convert pets.keras pets.safetensors --layout huggingface
+python -m keras_poolformer.checkpoints presets caformer
 """
 
 import argparse
@@ -17,6 +18,24 @@ if TYPE_CHECKING:
     from keras_poolformer.checkpoints.tensors import Checkpoint
 
 LAYOUTS = ("official", "timm", "huggingface", "openmmlab", "metaformer")
+
+
+def presets(part: str) -> int:
+    """Prints the published weights whose name has `part` in it: 0 if there are any, 1 if not."""
+    from keras_poolformer.checkpoints.presets import PRESETS
+
+    found = [preset for name, preset in PRESETS.items() if part.lower() in name]
+    if not found:
+        print(f"error: no preset has {part!r} in its name", file=sys.stderr)
+        return 1
+    print(f"{'name':38} {'builder':18} {'pixels':>6} {'classes':>7} {'top-1':>6}  hub")
+    for preset in found:
+        top1 = "-" if preset.top1 is None else f"{preset.top1} %"
+        print(
+            f"{preset.name:38} {preset.builder:18} {preset.image_size:6} {preset.classes:7,} "
+            f"{top1:>6}  {preset.repository}/{preset.file}"
+        )
+    return 0
 
 
 def inspect(path: Path, use_ema: bool) -> int:
@@ -120,8 +139,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m keras_poolformer.checkpoints",
-        description="Look into PyTorch checkpoints of PoolFormers, and convert them.",
-        epilog="Exit codes: 0 all is well, 1 the file does not fit a PoolFormer, 2 bad input.",
+        description="Look into PyTorch checkpoints of PoolFormers and their successors, convert "
+        "them, and list the published ones.",
+        epilog="Exit codes: 0 all is well, 1 the file does not fit or nothing is found, 2 bad "
+        "input.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     look = commands.add_parser("inspect", help="say what a file is")
@@ -131,6 +152,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     change.add_argument("target", type=Path, metavar="OUT", help=".keras, .weights.h5, .pth, ...")
     change.add_argument(
         "--layout", choices=LAYOUTS, help="whose names the weights get, for PyTorch (official)"
+    )
+    published = commands.add_parser("presets", help="list the published weights; no network")
+    published.add_argument(
+        "part", nargs="?", default="", help="part of the names, such as caformer"
     )
     for command in (look, change):
         command.add_argument(
@@ -143,6 +168,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     options = parse(arguments)
     try:
+        if options.command == "presets":
+            return presets(options.part)
         if options.command == "inspect":
             return inspect(options.file, not options.no_ema)
         return convert(options.source, options.target, options.layout, not options.no_ema)

@@ -10,7 +10,23 @@ from keras_poolformer.checkpoints.frame import EMBEDDING
 from keras_poolformer.checkpoints.tensors import Checkpoint
 from keras_poolformer.layers.position_embedding import resize_bicubic
 
-_MATRIX = re.compile(r"/token_mixer/(?:mixing|kernel)$")
+WHY_NOT_ANOTHER_SIZE = (
+    "Random mixing and spatially fully-connected layers have a weight for every pair of positions "
+    "and so belong to one size of image: give the model the `input_shape` that the weights were "
+    "trained at"
+)
+
+_MATRIX = re.compile(r"stage\d+_block\d+/token_mixer/(?:mixing|kernel)")
+
+
+def is_bound_to_size(path: str, shape: Sequence[int]) -> bool:
+    """Returns whether a weight of a MetaFormer has a row and a column for every position.
+
+    Args:
+        path: Path of the weight, such as `stage3_block1/token_mixer/mixing`.
+        shape: Its shape. A depthwise convolution has a kernel of rank 4 at such a path.
+    """
+    return len(shape) == 2 and _MATRIX.fullmatch(path) is not None
 
 
 def can_be_resized(path: str, shape: tuple[int, ...], checkpoint: Checkpoint, key: str) -> bool:
@@ -52,7 +68,7 @@ def why_of_another_size(
             "load_checkpoint(model, path, interpolate_position_embedding=True)"
         )
     tensor = checkpoint.tensors.get(key)
-    if tensor is None or not _MATRIX.search(path) or tensor.shape == shape:
+    if tensor is None or not is_bound_to_size(path, shape) or tensor.shape == shape:
         return None
     if len(tensor.shape) != 2 or tensor.shape[0] != tensor.shape[1]:
         return None

@@ -78,7 +78,7 @@ class HubServer:
                 self.answer(
                     302,
                     {
-                        "Location": f"{hub.storage}/{repository}/{file}",
+                        "Location": f"{hub.storage}/{repository}/resolve/main/{file}",
                         "X-Repo-Commit": COMMIT,
                         "X-Linked-Etag": f'"{etag}"',
                         "X-Linked-Size": len(content),
@@ -88,8 +88,7 @@ class HubServer:
 
             def do_GET(self):
                 hub.requests.append(("GET", self.path, self.headers.get("Range")))
-                repository, _, file = self.path.lstrip("/").rpartition("/")
-                key = repository, file
+                key = tuple(self.path.lstrip("/").split("/resolve/main/"))
                 if key not in hub.files:
                     self.answer(404, {"Content-Length": 0})
                     return

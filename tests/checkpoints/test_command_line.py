@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from keras_poolformer import list_presets
 from keras_poolformer.checkpoints.__main__ import main
 from tests.backends import only_under
 from tests.checkpoints.conftest import values
@@ -111,7 +112,7 @@ def test_averages_can_be_left_alone(reference, tmp_path, capsys):
         (["convert", "small.safetensors", "out.onnx"], "`OUT` must end in .keras"),
         (["convert", "small.safetensors", "nowhere/out.keras"], "`OUT` must be in a folder"),
         (["convert", "small.safetensors", "out.keras", "--layout", "timm"], "`--layout` must be"),
-        (["convert", "poolformer_s99", "out.keras"], "`source` must be a preset, one of"),
+        (["convert", "poolformer_s99", "out.keras"], "did you mean 'poolformer_s"),
     ],
 )
 def test_bad_input_is_named(arguments, message, file, tmp_path, monkeypatch, capsys):
@@ -125,6 +126,22 @@ def test_bad_input_is_named(arguments, message, file, tmp_path, monkeypatch, cap
     assert error.startswith("error: ")
     assert message in error
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_presets_are_listed(capsys):
+    assert main(["presets", "CAFormer_s18"]) == 0
+    title, *rows = capsys.readouterr().out.splitlines()
+    assert title.split() == ["name", "builder", "pixels", "classes", "top-1", "hub"]
+    assert len(rows) == 5
+    assert rows[1].split() == [
+        "caformer_s18.sail_in1k_384", "CAFormerS18", "384", "1,000", "85.0", "%",
+        "timm/caformer_s18.sail_in1k_384/model.safetensors",
+    ]  # fmt: skip
+    assert rows[4].split()[3:5] == ["21,841", "-"]
+    assert main(["presets"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + len(list_presets())
+    assert main(["presets", "resnet"]) == 1
+    assert capsys.readouterr().err == "error: no preset has 'resnet' in its name\n"
 
 
 def test_as_a_command(file):

@@ -17,6 +17,7 @@ import keras_poolformer
 from keras_poolformer import DownloadError, Preset
 from keras_poolformer.checkpoints import presets
 from keras_poolformer.checkpoints.download import download
+from keras_poolformer.variants import VARIANTS
 from tests.backends import only_under
 from tests.checkpoints.conftest import values
 from tests.checkpoints.hub_server import COMMIT, HubServer
@@ -27,32 +28,16 @@ pytestmark = only_under("torch", "a download is a file, which test_load loads un
 
 CONTENT = bytes(range(256)) * 400
 PRESET = Preset(
-    "tiny", "S12", "sail/tiny", "model.safetensors", "timm", 1000, 77.2,
+    "tiny", "PoolFormerS12", "sail/tiny", "model.safetensors", "timm", 1000, 77.2,
     sha256=hashlib.sha256(CONTENT).hexdigest(),
 )  # fmt: skip
 UNKNOWN_HASH = dataclasses.replace(PRESET, sha256=None)
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """An empty cache; huggingface_hub may use the network, which is this machine."""
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
-    huggingface_hub.close_session()  # one that was opened offline stays offline
-    yield tmp_path / "cache"
-    huggingface_hub.close_session()
-
-
-@pytest.fixture
-def hub(cache, monkeypatch):
-    server = HubServer()
-    server.files["sail/tiny", "model.safetensors"] = CONTENT
-    monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE",
-                        server.endpoint + "/{repo_id}/resolve/{revision}/{filename}")  # fmt: skip
-    yield server
-    server.close()
+def hub(hub):
+    hub.files["sail/tiny", "model.safetensors"] = CONTENT
+    return hub
 
 
 def leftovers(cache):
@@ -172,7 +157,7 @@ def test_offline_mode(hub, monkeypatch):
 
 @pytest.fixture(scope="module")
 def s12():
-    row = presets.VARIANTS["S12"]
+    row = VARIANTS["S12"]
     reference = transformers_poolformer(row.depths, row.dims)
     twin = keras_poolformer.PoolFormerS12()
     copy_from_transformers(reference, twin)
@@ -186,7 +171,7 @@ def s12():
 @pytest.mark.parametrize("weights", ["imagenet", "poolformer_s12", "poolformer_s12.sail_in1k"])
 def test_the_argument_weights_of_a_builder(weights, s12, hub, monkeypatch):
     expected, contents = s12
-    preset = presets.find_preset(weights, "S12")
+    preset = presets.find_preset(weights, "PoolFormerS12")
     content = contents[preset.layout]
     hub.files[preset.repository, preset.file] = content
     served = dataclasses.replace(
@@ -194,7 +179,7 @@ def test_the_argument_weights_of_a_builder(weights, s12, hub, monkeypatch):
         revision=COMMIT if preset.revision else None,
         sha256=hashlib.sha256(content).hexdigest() if preset.sha256 else None,
     )
-    monkeypatch.setitem(presets._IMAGENET, "S12", served)
+    monkeypatch.setitem(presets.IMAGENET, "PoolFormerS12", served)
     monkeypatch.setitem(presets.PRESETS, preset.name, served)
     loaded = values(keras_poolformer.PoolFormerS12(weights=weights))
     for name, value in expected.items():

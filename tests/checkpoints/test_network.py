@@ -40,5 +40,8 @@ def test_the_logits_that_hugging_face_publishes():
 
 @pytest.mark.parametrize("name", list_presets())
 def test_every_preset_can_be_loaded(name):
-    download(list_presets()[name])
-    assert keras_poolformer.load_model(name).classes == 1000
+    preset = list_presets()[name]
+    download(preset)
+    model = keras_poolformer.load_model(name)
+    assert model.classes == preset.classes
+    assert model.input_shape == (None, preset.image_size, preset.image_size, 3)

@@ -127,20 +127,38 @@ def test_a_round_trip_through_the_official_layout_is_exact(family, tmp_path):
         np.testing.assert_array_equal(values(again)[path], value)
 
 
-def test_randformer_keeps_its_frozen_matrices(tmp_path):
+@every_layout
+def test_randformer_keeps_its_frozen_matrices(layout, tmp_path):
     model = build("RandFormer")
-    save_checkpoint(model, tmp_path / "a.safetensors", "metaformer")
+    save_checkpoint(model, tmp_path / "a.safetensors", layout)
     state = load_file(tmp_path / "a.safetensors")
-    assert state["stages.2.0.token_mixer.random_matrix"].shape == (16, 16)
+    block = "2.blocks.0" if layout == "timm" else "2.0"
+    assert state[f"stages.{block}.token_mixer.random_matrix"].shape == (16, 16)
     again = keras_poolformer.load_model(
         tmp_path / "a.safetensors", input_shape=(64, 64, 3), classifier_activation=None
     )
     for path, value in values(model).items():
         np.testing.assert_array_equal(values(again)[path], value)
     other = build("RandFormer", input_shape=(96, 96, 3))
-    message = r"random_matrix is \(16, 16\), the model needs \(36, 36\)"
-    with pytest.raises(CheckpointError, match=message):
+    before = values(other)
+    message = (
+        r"random_matrix is \(16, 16\), the model needs \(36, 36\).*for every pair of positions"
+    )
+    with pytest.raises(CheckpointError, match=f"{message}.*`input_shape` that the weights"):
         load_checkpoint(other, tmp_path / "a.safetensors")
+    for path, value in values(other).items():
+        np.testing.assert_array_equal(value, before[path])
+
+
+@every_layout
+@pytest.mark.parametrize("family", ["PoolFormerV2", "CAFormer"])
+def test_a_round_trip_with_the_classes_of_imagenet_21k(family, layout, tmp_path):
+    model = build(family, classes=21841)
+    save_checkpoint(model, tmp_path / "a.safetensors", layout)
+    again = keras_poolformer.load_model(tmp_path / "a.safetensors", input_shape=(64, 64, 3))
+    assert again.output_shape == (None, 21841)
+    for path, value in values(model).items():
+        np.testing.assert_array_equal(values(again)[path], value, err_msg=path)
 
 
 @every_layout

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_poolformer import PoolFormerS12, save_checkpoint
+from keras_poolformer import CAFormerS18, PoolFormerS12, RandFormerS12, save_checkpoint
 from training import pretrained
 from training.pretrained import load_pretrained
 from training.recipe import find_recipe
@@ -66,6 +66,7 @@ def test_missing_file(tmp_path):
         load_pretrained(build(), tmp_path / "missing.keras")
 
 
+TINY = {"depths": [1, 1, 1, 1], "dims": [8, 8, 32, 32]}
 SMALL = {"depths": [1, 1], "dims": [8, 12], "input_shape": (32, 32, 3)}
 
 
@@ -91,6 +92,46 @@ def test_a_preset(name, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "download", download)
     assert load_pretrained(model, name) is False
     np.testing.assert_array_equal(values(model)["stem/kernel"], values(source)["stem/kernel"])
+
+
+def test_a_preset_of_another_family(tmp_path, monkeypatch):
+    def download(preset):
+        assert preset.name == "caformer_s18.sail_in1k_384"
+        return tmp_path / "source.safetensors"
+
+    monkeypatch.setattr(pretrained, "download", download)
+    # Of few blocks, which the builder's name is not told by.
+    monkeypatch.setattr(pretrained, "name_of", lambda model: "CAFormerS18")
+    source = CAFormerS18(**TINY, input_shape=(96, 96, 3))
+    save_checkpoint(source, tmp_path / "source.safetensors", "timm")
+    model = CAFormerS18(**TINY, input_shape=(64, 64, 3), classes=4)
+    assert load_pretrained(model, "caformer_s18.sail_in1k_384") is False
+    for name, value in values(source).items():
+        if not name.startswith("head/"):
+            np.testing.assert_array_equal(values(model)[name], value)
+
+
+def test_frozen_matrices_belong_to_the_model_and_to_one_size(tmp_path):
+    source = RandFormerS12(**TINY, input_shape=(64, 64, 3), classes=4)
+    source.save(tmp_path / "source.keras")
+    keras.utils.set_random_seed(1)
+    model = RandFormerS12(**TINY, input_shape=(64, 64, 3), classes=4)
+    mixing = model.get_layer("stage3_block1").token_mixer.mixing
+    expected = keras.ops.convert_to_numpy(source.get_layer("stage3_block1").token_mixer.mixing)
+    assert np.abs(keras.ops.convert_to_numpy(mixing) - expected).max() > 0.01
+    assert load_pretrained(model, tmp_path / "source.keras") is True
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(mixing), expected)
+    other = RandFormerS12(**TINY, input_shape=(96, 96, 3), classes=4)
+    with pytest.raises(ValueError, match=r"differs in 2 weights.*mixing'\. .*one size of image"):
+        load_pretrained(other, tmp_path / "source.keras")
+
+
+def test_a_preset_of_another_size_is_refused_before_the_download(monkeypatch):
+    monkeypatch.setattr(pretrained, "name_of", lambda model: "RandFormerS12")
+    monkeypatch.setattr(pretrained, "download", lambda preset: pytest.fail("downloads"))
+    model = RandFormerS12(**TINY, input_shape=(96, 96, 3))
+    with pytest.raises(ValueError, match=r"`input_shape` must be \(224, 224, 3\).*Random mixing"):
+        load_pretrained(model, "imagenet")
 
 
 def test_a_preset_of_another_architecture():
