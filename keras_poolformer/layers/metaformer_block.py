@@ -81,6 +81,7 @@ class MetaFormerBlock(keras.layers.Layer):
         self._norm_factory = LayerFactory(norm, NORMS, "norm")
         dtype = self.dtype_policy
         self.data_format = check_data_format(data_format)
+        self.mlp_bias = bool(mlp_bias)
         self.layer_scale_init_value = layer_scale_init_value
         self.res_scale_init_value = res_scale_init_value
 
@@ -155,6 +156,6 @@ class MetaFormerBlock(keras.layers.Layer):
             "drop_path_rate": self.drop_path1.rate,
             "dropout_rate": self.mlp.dropout_rate,
             "res_scale_init_value": self.res_scale_init_value,
-            "mlp_bias": self.mlp.use_bias,
+            "mlp_bias": self.mlp_bias,
             "data_format": self.data_format,
         }
