@@ -368,8 +368,9 @@ class MetaFormer(keras.Model):
         Args:
             argument: `"norm"`, `"stem_norm"`, `"downsample_norm"` or `"final_norm"`.
         """
-        fallback = self._factories["norm"] if argument == "final_norm" else None
-        return self._factories.get(argument, fallback)[1][-1]
+        if argument == "final_norm" and argument not in self._factories:
+            argument = "norm"
+        return self._factories[argument][1][-1]
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Classifies images, or returns their features."""

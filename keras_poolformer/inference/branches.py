@@ -34,7 +34,7 @@ from keras_poolformer.layers.star_relu import StarReLU
 from keras_poolformer.layers.token_mixers import Pooling
 
 # What mixes positions, each channel alike: a factor for a channel may come before or behind.
-ALIKE = (keras.layers.Identity, RandomMixing, SpatialFullyConnected)
+ALIKE = (keras.layers.Identity, Pooling, RandomMixing, SpatialFullyConnected)
 
 
 def token_mixing(block: MetaFormerBlock, x: Any, convolutions: bool = False) -> Any:
@@ -72,7 +72,9 @@ def token_mixing(block: MetaFormerBlock, x: Any, convolutions: bool = False) -> 
 
 
 def channel_mixing(block: MetaFormerBlock, x: Any, convolutions: bool = False) -> Any:
-    """Applies the second branch to a Keras tensor: `res_scale2 * x + layer_scale2 * mlp(norm2(x))`.
+    """Applies the second branch to a Keras tensor.
+
+    It is `res_scale2 * x + layer_scale2 * mlp(norm2(x))`.
     """
     norm, affine = split_norm(block._norm_factory, block.norm2)
     factor, layer_scale = _layer_scale(block.layer_scale2)

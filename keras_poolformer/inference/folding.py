@@ -69,7 +69,9 @@ def split_norm(factory: LayerFactory, norm: keras.layers.Layer) -> tuple[Part | 
     if type(norm) is BatchNorm:
         gamma, beta = learned(norm)
         scale = gamma / np.sqrt(values(norm.moving_variance) + norm.epsilon)
-        return None, Affine(scale, (0.0 if beta is None else beta) - values(norm.moving_mean) * scale)
+        return None, Affine(
+            scale, (0.0 if beta is None else beta) - values(norm.moving_mean) * scale
+        )
     return copied(factory, norm), IDENTITY
 
 

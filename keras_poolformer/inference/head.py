@@ -21,7 +21,9 @@ from keras_poolformer.layers.mlp_head import MLPHead
 from keras_poolformer.layers.normalization import GroupNorm1
 
 
-def last_norm(factory: LayerFactory, layers: dict[str, Any]) -> tuple[dict[str, Part | None], Affine]:
+def last_norm(
+    factory: LayerFactory, layers: dict[str, Any]
+) -> tuple[dict[str, Part | None], Affine]:
     """Returns what takes the place of the last norm and the pooling, and what is left for the head.
 
     The mean over the positions comes first where the statistics of the norm are those of the
@@ -34,8 +36,8 @@ def last_norm(factory: LayerFactory, layers: dict[str, Any]) -> tuple[dict[str, 
     norm, pool = layers["norm"], layers.get("pool")
     has_head = "head" in layers
     bare, affine = split_norm(factory, norm) if has_head else (copied(factory, norm), IDENTITY)
-    is_mean = isinstance(pool, keras.layers.GlobalAveragePooling2D) and not pool.keepdims
-    if type(norm) is GroupNorm1 and is_mean:
+    is_mean_behind = isinstance(pool, keras.layers.GlobalAveragePooling2D) and not pool.keepdims
+    if pool is not None and is_mean_behind and type(norm) is GroupNorm1:
         mean = NormalizedMean(
             norm.epsilon,
             center=norm.center and not has_head,

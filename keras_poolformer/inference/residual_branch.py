@@ -20,9 +20,7 @@ class ResidualBranch(keras.layers.Layer):
         scales_shortcut: Whether there is a ResScale.
     """
 
-    def __init__(
-        self, layers: Sequence[Any], scales_shortcut: bool = False, **kwargs: Any
-    ) -> None:
+    def __init__(self, layers: Sequence[Any], scales_shortcut: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.layers = [
             keras.saving.deserialize_keras_object(dict(layer))
@@ -33,7 +31,7 @@ class ResidualBranch(keras.layers.Layer):
         self.scales_shortcut = bool(scales_shortcut)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.shortcut = None
+        self.shortcut: Any = None
         if self.scales_shortcut:
             self.shortcut = self.add_weight(
                 shape=input_shape[-1:], initializer="ones", name="shortcut"

@@ -39,9 +39,9 @@ def each_bias(use_bias: bool | Sequence[bool], count: int) -> tuple[bool, ...]:
     Raises:
         ValueError: if there are more or fewer answers.
     """
-    if not isinstance(use_bias, Sequence):
+    if not isinstance(use_bias, list | tuple):
         return (bool(use_bias),) * count
-    if len(use_bias) != count or isinstance(use_bias, str):
+    if len(use_bias) != count:
         raise ValueError(
             f"`use_bias` must be a boolean, or {count}, one for each linear map. "
             f"Received: {use_bias!r}"
