@@ -398,6 +398,16 @@ class MetaFormer(keras.Model):
         """The raw output of every stage, by the logarithm of its stride: `"P2"`, ..."""
         return dict(self._pyramid)
 
+    def norm_factory(self, argument: str) -> LayerFactory:
+        """Returns what makes the norms of the last stage that an argument describes.
+
+        Args:
+            argument: `"norm"`, `"stem_norm"`, `"downsample_norm"` or `"final_norm"`.
+        """
+        if argument == "final_norm" and argument not in self._factories:
+            argument = "norm"
+        return self._factories[argument][1][-1]
+
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Classifies images, or returns their features."""
         check_images(inputs.shape, self.data_format, self._smallest, self._channels)

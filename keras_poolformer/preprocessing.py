@@ -62,6 +62,18 @@ def preprocess_input(images: Any, data_format: str | None = None) -> Any:
     return (images.astype("float32") - mean) / std
 
 
+def normalize(pixels: np.ndarray) -> np.ndarray:
+    """Normalises pixels for a model whose training is not known.
+
+    Args:
+        pixels: (N, H, W, C) pixels in [0, 255]. Where C is 3, they are RGB and ImageNet's
+            mean and deviation are taken; otherwise something near them.
+    """
+    if pixels.shape[-1] == 3:
+        return preprocess_input(pixels, "channels_last")
+    return (pixels.astype("float32") - 127.5) / 63.75  # as good a guess as any
+
+
 def _shape(images: Any) -> tuple[int | None, ...] | None:
     """Returns the shape as far as it is known; a tensor in `tf.data` may have no rank."""
     if getattr(images.shape, "rank", 0) is None:

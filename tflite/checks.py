@@ -7,11 +7,12 @@ from typing import Any
 
 ALLOWED = frozenset(
     (
-        *("ADD", "AVERAGE_POOL_2D", "CAST", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D"),
-        *("DEQUANTIZE", "DIV", "EXP", "FULLY_CONNECTED", "GELU", "HARD_SWISH", "LOGISTIC"),
+        *("ADD", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CAST", "CONCATENATION", "CONV_2D"),
+        *("DEPTHWISE_CONV_2D", "DEQUANTIZE", "DIV", "EXP", "FULLY_CONNECTED", "GELU"),
+        *("HARD_SWISH", "LOGISTIC"),
         *("MAX_POOL_2D", "MAXIMUM", "MEAN", "MINIMUM", "MUL", "NEG", "PAD", "PRELU", "QUANTIZE"),
-        *("RELU", "RELU6", "RESHAPE", "RSQRT", "SOFTMAX", "SQRT", "SQUARE", "SQUARED_DIFFERENCE"),
-        *("SUB", "TANH", "TRANSPOSE"),
+        *("RELU", "RELU6", "RESHAPE", "RSQRT", "SOFTMAX", "SPLIT", "SQRT", "SQUARE"),
+        *("SQUARED_DIFFERENCE", "SUB", "TANH", "TRANSPOSE"),
     )
 )
 """Operations that XNNPACK and the GPU delegates of phones know in float."""

@@ -34,7 +34,7 @@ def convert(
     """Converts a model of this library to a .tflite file.
 
     The model is fused for inference (`keras_poolformer.inference.fuse`), converted by
-    TensorFlow with its MLPs as 1x1 convolutions, quantised, and compared with the
+    TensorFlow with its linear maps as 1x1 convolutions, quantised, and compared with the
     Keras model on real photographs. A file that fails is not delivered. Under another
     backend than TensorFlow the work is done in a process of its own.
 

@@ -32,15 +32,11 @@ class FileSpec:
 
     def feed(self, pixels: np.ndarray) -> np.ndarray:
         """Returns uint8 (N, H, W, C) pixels as the file takes them."""
-        from keras_poolformer.preprocessing import preprocess_input
+        from keras_poolformer.preprocessing import normalize
 
         if self.input == "uint8":
             return pixels
-        if not self.normalized:
-            return pixels.astype("float32")
-        if pixels.shape[-1] == 3:
-            return preprocess_input(pixels, "channels_last")
-        return (pixels.astype("float32") - 127.5) / 63.75  # as good a guess as any
+        return normalize(pixels) if self.normalized else pixels.astype("float32")
 
 
 def prepare(
@@ -66,9 +62,13 @@ def prepare(
     Raises:
         ValueError: if the model is no such model, or an argument does not fit it.
     """
+    import keras
+
     from keras_poolformer.classifier import normalises_pixels, output_of
+    from keras_poolformer.image_input import imagenet_normalization
     from keras_poolformer.inference import fuse, scale_stream, stream_exponents
-    from keras_poolformer.metaformer import MetaFormer, find_metaformer
+    from keras_poolformer.inference.rebuilding import around, rebuilt
+    from keras_poolformer.metaformer import find_metaformer
 
     metaformer = find_metaformer(model)
     is_whole = metaformer is model
@@ -86,19 +86,17 @@ def prepare(
             f"{model.name!r} with {channels} channels"
         )
     normalizes = input == "uint8" and not takes_pixels
-    config = metaformer.get_config() | {
+    changes: dict[str, Any] = {
         "data_format": "channels_last",
-        "dtype": "float32",
         "input_shape": (height, width, channels),
     }
     if is_whole:
-        config["include_preprocessing"] = config["include_preprocessing"] or normalizes
+        changes["include_preprocessing"] = metaformer.include_preprocessing or normalizes
         # A sigmoid's probabilities stay what they are.
         if metaformer.classes is not None and output not in (None, output_of(model)):
-            config["classifier_activation"] = "linear" if output == "logits" else "softmax"
-    rebuilt = MetaFormer.from_config(config)
-    rebuilt.set_weights([np.asarray(w).astype("float32") for w in metaformer.get_weights()])
-    fused = fuse(rebuilt, convolutions=True)
+            changes["classifier_activation"] = "linear" if output == "logits" else "softmax"
+    plain = rebuilt(metaformer, **changes)
+    fused = fuse(plain, convolutions=True)
     if pixels is not None:
         taken = FileSpec((height, width, channels), None, "float32", not takes_pixels, "")
         images = _input_of(metaformer, model, taken.feed(pixels))
@@ -106,8 +104,11 @@ def prepare(
             images = pixels.astype("float32")
         fused = scale_stream(fused, stream_exponents(fused, images))
     if not is_whole:
-        fused = _around(model, metaformer, fused, (height, width, channels), normalizes)
-    given = output_of(fused if not is_whole else rebuilt)
+        image = keras.Input((height, width, channels), name="image")
+        fused = around(model, metaformer, fused, image)
+        if normalizes:
+            fused = keras.Model(image, fused(imagenet_normalization("preprocessing")(image)))
+    given = output_of(fused if not is_whole else plain)
     if output is not None and given != output:
         raise ValueError(
             f"`output` must be {given!r}, what the model's last layer gives. "
@@ -220,40 +221,15 @@ def _input_of(metaformer: Any, model: Any, images: np.ndarray) -> np.ndarray:
 
 def in_float32(model: Any) -> Any:
     """Returns a model that computes in float32: itself, or a copy of one in half precision."""
-    from keras_poolformer.metaformer import MetaFormer, find_metaformer
+    import keras
+
+    from keras_poolformer.inference.rebuilding import around, rebuilt
+    from keras_poolformer.metaformer import find_metaformer
 
     if all(layer.compute_dtype == "float32" for layer in model._flatten_layers()):
         return model
     metaformer = find_metaformer(model)
-    copy = MetaFormer.from_config(metaformer.get_config() | {"dtype": "float32"})
-    copy.set_weights([np.asarray(w).astype("float32") for w in metaformer.get_weights()])
-    return copy if metaformer is model else _around(model, metaformer, copy, model.input_shape[1:])
-
-
-def _around(
-    model: Any,
-    metaformer: Any,
-    other: Any,
-    input_shape: tuple[int | None, ...],
-    normalizes: bool = False,
-) -> Any:
-    """Returns a copy of a model in float32, with another one in the place of its MetaFormer."""
-    import keras
-
-    from keras_poolformer.image_input import imagenet_normalization
-
-    image = keras.Input(input_shape, name="image")
-
-    def copy(layer: Any) -> Any:
-        if layer is metaformer:
-            return other
-        config = layer.get_config()
-        return type(layer).from_config(config | ({"dtype": "float32"} if "dtype" in config else {}))
-
-    whole = keras.models.clone_model(model, input_tensors=image, clone_function=copy)
-    for old, new in zip(model.layers, whole.layers[-len(model.layers) :], strict=True):
-        if old is not metaformer:
-            new.set_weights(old.get_weights())
-    if not normalizes:
-        return whole
-    return keras.Model(image, whole(imagenet_normalization("preprocessing")(image)))
+    copy = rebuilt(metaformer)
+    if metaformer is model:
+        return copy
+    return around(model, metaformer, copy, keras.Input(model.input_shape[1:], name="image"))

@@ -97,10 +97,10 @@ def _dynamic_int8(engine: Any, types: Any) -> None:
 
     names = types.TFLOperationName
     engine.add_dynamic_config(".*", names.ALL_SUPPORTED, num_bits=8)
-    # The delegate has none with dynamic ranges: the graph would fall into pieces.
-    engine.update_quantization_recipe(
-        ".*", names.DEPTHWISE_CONV_2D, algorithm_key=AlgorithmName.NO_QUANTIZE
-    )
+    # The delegate has no depthwise convolution with dynamic ranges: the graph would fall into
+    # pieces. LiteRT has no product with an int8 matrix on its left, the mixing of positions.
+    for name in (names.DEPTHWISE_CONV_2D, names.BATCH_MATMUL):
+        engine.update_quantization_recipe(".*", name, algorithm_key=AlgorithmName.NO_QUANTIZE)
 
 
 def _mixed_int8(engine: Any, types: Any) -> None:

@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(report.table(job, rows), end="\n\n", flush=True)
             outcome["jobs"].append({"job": vars(job), "rows": rows})
         if options.output is not None:
-            parts = [done["rows"] for done in outcome["jobs"]]
-            _write(outcome, list(zip(jobs, parts, strict=True)), options.output)
+            done = [part["rows"] for part in outcome["jobs"]]
+            _write(outcome, list(zip(jobs, done, strict=True)), options.output)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

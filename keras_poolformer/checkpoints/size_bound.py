@@ -1,6 +1,7 @@
 """Weights that belong to the positions of one size of image, met at another size."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import keras

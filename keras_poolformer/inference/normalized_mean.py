@@ -23,10 +23,9 @@ class NormalizedMean(GroupNorm1):
         mean = ops.mean(centered, (1, 2), keepdims=True) - residue
         # Reshaped rather than indexed: a LiteRT delegate knows no slices.
         mean = ops.reshape(mean * ops.rsqrt(variance + self.epsilon), (-1, x.shape[3]))
-        if self.gamma is not None:
-            mean = mean * ops.cast(self.gamma, x.dtype)
-        if self.beta is not None:
-            mean = mean + ops.cast(self.beta, x.dtype)
+        gamma, beta = self.affine(x.dtype)
+        mean = mean if gamma is None else mean * gamma
+        mean = mean if beta is None else mean + beta
         return ops.cast(mean, inputs.dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -22,30 +22,45 @@ class PoolingBranch(keras.layers.Layer):
     x + scale * rsqrt(variance(x) + epsilon) * (pool(x) - x)
     ```
 
+    Where the block has a ResScale, one factor a channel, `shortcut`, multiplies the
+    first `x`.
+
     Args:
         pool_size: Side of the window in pixels, an odd number.
         epsilon: Added to the variance of the sample. `None` stands for a block
             without norm, where the variance is not used.
+        scales_shortcut: Whether there is a ResScale.
     """
 
-    def __init__(self, pool_size: int = 3, epsilon: float | None = 1e-5, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        pool_size: int = 3,
+        epsilon: float | None = 1e-5,
+        scales_shortcut: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         int_pair(pool_size, "pool_size", 1)
         if pool_size % 2 == 0:
             raise ValueError(f"`pool_size` must be odd. Received: {pool_size}")
         self.pool_size = pool_size
         self.epsilon = epsilon
+        self.scales_shortcut = bool(scales_shortcut)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.scale = self._factors(input_shape, "scale")
+        self.shortcut = self._factors(input_shape, "shortcut") if self.scales_shortcut else None
+        self.built = True
+
+    def _factors(self, input_shape: tuple[int | None, ...], name: str) -> Any:
         # A product of two weights: in a half precision it could underflow.
-        self.scale = self.add_weight(
+        return self.add_weight(
             shape=(known_channels(input_shape, "channels_last", type(self).__name__),),
             initializer="ones",
             dtype=keras.backend.result_type(self.variable_dtype, "float32"),
             autocast=False,
-            name="scale",
+            name=name,
         )
-        self.built = True
 
     def call(self, inputs: Any) -> Any:
         """Maps a (B, H, W, C) map to one of the same shape."""
@@ -58,6 +73,8 @@ class PoolingBranch(keras.layers.Layer):
             scale = scale * ops.rsqrt(variance + self.epsilon)
         size, half = self.pool_size, self.pool_size // 2
         d = average_pool(d, (size, size), (1, 1), (half, half), False, False) - d
+        if self.shortcut is not None:
+            x = x * ops.convert_to_tensor(self.shortcut)
         if keras.config.backend() == "torch":
             from keras_poolformer.layers import torch_native
 
@@ -70,4 +87,9 @@ class PoolingBranch(keras.layers.Layer):
         return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "pool_size": self.pool_size, "epsilon": self.epsilon}
+        return {
+            **super().get_config(),
+            "pool_size": self.pool_size,
+            "epsilon": self.epsilon,
+            "scales_shortcut": self.scales_shortcut,
+        }

@@ -14,10 +14,11 @@ from keras_poolformer.classifier import normalises_pixels, output_of
 from keras_poolformer.inference.fuse import fuse
 from keras_poolformer.inference.fused_metaformer import FusedMetaFormer
 from keras_poolformer.inference.natural_images import natural_images
+from keras_poolformer.inference.rebuilding import around, rebuilt
 from keras_poolformer.layers.data_format import DataFormat, join_shape, split_shape
 from keras_poolformer.layers.patch_embedding import PatchEmbedding
 from keras_poolformer.metaformer import MetaFormer, find_metaformer
-from keras_poolformer.preprocessing import preprocess_input
+from keras_poolformer.preprocessing import normalize
 
 OUTPUTS = ("probabilities", "logits")
 
@@ -27,7 +28,7 @@ class Standalone:
     """A model for a file, and what the file takes and gives.
 
     Attributes:
-        model: The fused model, in float32, with its MLPs as convolutions.
+        model: The fused model, in float32, with its linear maps as convolutions.
         reference: What the file must compute: the same without the fusion.
         shape: Shape of a batch of images in the layout of the model; `None` where any
             size is taken.
@@ -74,10 +75,8 @@ class Standalone:
     def _images(self, shape: tuple[int, ...], seed: int) -> np.ndarray:
         batch, height, width, channels = (int(n or 0) for n in split_shape(shape, self.data_format))
         pixels = natural_images(batch, height, width, channels, seed)
-        if not self.takes_pixels and channels == 3:
-            pixels = preprocess_input(pixels, "channels_last")
-        elif not self.takes_pixels:
-            pixels = (pixels - 127.5) / 63.75  # as good a guess as any
+        if not self.takes_pixels:
+            pixels = normalize(pixels)
         if self.data_format == "channels_first":
             pixels = pixels.transpose(0, 3, 1, 2)
         return np.ascontiguousarray(pixels.astype(self.dtype))
@@ -112,12 +111,12 @@ def standalone(
     shape = _shape(model, metaformer.data_format, stride, batch, image_size)
     given = _output(model)
     is_ready = all(_is_ready(layer) for layer in (metaformer, *model.layers))
-    plain = metaformer if is_ready else _in_float32(metaformer)
+    plain = metaformer if is_ready else rebuilt(metaformer)
     fused: Any = fuse(plain, convolutions=True)
     reference: Any = model if is_ready else plain
     if metaformer is not model:
-        reference = model if is_ready else _around(model, metaformer, plain)
         fused = _around(model, metaformer, fused)
+        reference = model if is_ready else _around(model, metaformer, plain)
     if output not in (None, given):
         if metaformer is not model or metaformer.classes is None:
             raise ValueError(
@@ -183,35 +182,9 @@ def _is_ready(layer: Any) -> bool:
     return is_float32 and all(weight.value.device.type == "cpu" for weight in layer.weights)
 
 
-def _in_float32(metaformer: MetaFormer) -> MetaFormer:
-    copy = MetaFormer.from_config({**metaformer.get_config(), "dtype": "float32"})
-    copy.set_weights([np.asarray(weight).astype("float32") for weight in metaformer.get_weights()])
-    return copy
-
-
 def _around(model: Any, metaformer: MetaFormer, replacement: Any) -> Any:
-    """Returns a copy of a model in float32, with another one in the place of its MetaFormer."""
-
-    def copy(layer: Any) -> Any:
-        if layer is metaformer:
-            return replacement
-        config = layer.get_config()
-        if layer.compute_dtype in ("float16", "bfloat16", "float64"):
-            config["dtype"] = "float32"
-        return type(layer).from_config(config)
-
     image = keras.Input(batch_shape=model.input_shape, dtype=model.inputs[0].dtype, name="image")
-    try:
-        whole = keras.models.clone_model(model, input_tensors=image, clone_function=copy)
-    except ValueError as error:
-        raise ValueError(
-            "`model` must be a MetaFormer, or a `Sequential` or functional model that holds one. "
-            f"Received: {model!r}. Keras says: {error}"
-        ) from error
-    for layer in model.layers:
-        if layer is not metaformer and layer.weights:
-            whole.get_layer(layer.name).set_weights(layer.get_weights())
-    return whole
+    return around(model, metaformer, replacement, image)
 
 
 def _output(model: Any) -> str:

@@ -11,13 +11,37 @@ from keras_poolformer.inference.fused_metaformer import FusedMetaFormer
 from keras_poolformer.inference.normalized_mean import NormalizedMean
 from keras_poolformer.inference.pooling_branch import PoolingBranch
 from keras_poolformer.inference.residual_branch import ResidualBranch
+from keras_poolformer.layers.channel_layer_norm import ChannelLayerNorm
+from keras_poolformer.layers.depthwise_convolution import DepthwiseConvolution
+from keras_poolformer.layers.layer_scale import LayerScale
 from keras_poolformer.layers.mlp import ChannelMLP
 from keras_poolformer.layers.normalization import GroupNorm1
 from keras_poolformer.layers.patch_embedding import PatchEmbedding
+from keras_poolformer.layers.position_embedding import PositionEmbedding
+from keras_poolformer.layers.random_mixing import RandomMixing
+from keras_poolformer.layers.self_attention import SelfAttention
+from keras_poolformer.layers.separable_convolution import SeparableConvolution
+from keras_poolformer.layers.spatial_fully_connected import SpatialFullyConnected
+from keras_poolformer.layers.token_mixers import Pooling
 
 LARGEST = 2.0
 """Above this, values of the stream are made smaller. The squares of a map of 56 x 56, the largest
 of an image of 224 pixels, then add up to 12,544 at most."""
+
+
+NORMS = (GroupNorm1, ChannelLayerNorm, NormalizedMean)
+
+LAST_WEIGHTS: dict[type, str | None] = {
+    ChannelMLP: "fc2",
+    DepthwiseConvolution: None,
+    LayerScale: None,
+    RandomMixing: None,
+    SelfAttention: "proj",
+    SeparableConvolution: "pwconv2",
+    SpatialFullyConnected: None,
+}
+"""Layers that end a branch, and which of their layers gives what is added to the stream; `None`
+for all of their own weights."""
 
 
 def stream_exponents(model: FusedMetaFormer, images: np.ndarray) -> tuple[int, ...]:
@@ -55,8 +79,9 @@ def scale_stream(model: FusedMetaFormer, exponents: Sequence[int]) -> FusedMetaF
 
     Raises:
         ValueError: if the model is not fused, the exponents are not one for each stage, or
-            the model has parts in which a power of two would not cancel: a token mixer or
-            a norm of one's own, or no last norm.
+            the model has parts in which a power of two would not cancel: a norm of one's
+            own, a token mixer of one's own without a LayerScale behind it or without a
+            norm before it, or no last norm.
 
     Example:
     >>> fused = keras_poolformer.inference.fuse(model)
@@ -73,8 +98,9 @@ def scale_stream(model: FusedMetaFormer, exponents: Sequence[int]) -> FusedMetaF
         )
     if not _is_scalable(model) and any(exponents):
         raise ValueError(
-            "`exponents` must be 0 for a model with a token mixer or a norm of its own, or without "
-            f"a last norm, where a power of two does not cancel. Received: {exponents!r}"
+            "`exponents` must be 0 for a model with a norm of its own, with a token mixer of its "
+            "own that has no LayerScale behind it or no norm before it, or without a last norm, "
+            f"where a power of two does not cancel. Received: {exponents!r}"
         )
     copy = FusedMetaFormer.from_config(model.get_config())
     copy.set_weights(model.get_weights())
@@ -93,68 +119,97 @@ def _check(model: Any) -> None:
 
 def _is_scalable(model: FusedMetaFormer) -> bool:
     """Whether a power of two cancels in every part."""
-    ends = False
-    for layer in _parts(model):
+    layers = [layer for layer, _, _ in _walk(model)]
+    for layer in layers:
         if isinstance(layer, ResidualBranch):
-            kinds = [type(part) for part in layer.layers]
-            if kinds not in ([GroupNorm1], [GroupNorm1, ChannelMLP], [ChannelMLP]):
+            if layer.layers and not _cancels(layer):
                 return False
-        elif not isinstance(layer, PatchEmbedding | PoolingBranch | GroupNorm1):
+        elif layer.name == "stem_norm":
+            # Its scale must make the stream smaller.
+            if type(layer) not in NORMS or layer.gamma is None:
+                return False
+        elif type(layer) not in (PatchEmbedding, PositionEmbedding, PoolingBranch, *NORMS):
             return False
-        ends = isinstance(layer, GroupNorm1)  # such as NormalizedMean, at the end
-    return ends
+    return type(layers[-1]) in NORMS
 
 
-def _parts(model: FusedMetaFormer) -> list[Any]:
-    """The layers from the stem to the last norm that see the stream, in order."""
+def _cancels(branch: ResidualBranch) -> bool:
+    """Whether a branch sees no scale of the stream, and its last weights can scale what it adds."""
+    first, last = type(branch.layers[0]), type(_last(branch))
+    return first in (*NORMS, ChannelMLP) and last in (*NORMS, *LAST_WEIGHTS)
+
+
+def _last(branch: ResidualBranch) -> Any:
+    """Returns the last layer with weights: a pooling passes a factor on."""
+    return next((x for x in reversed(branch.layers) if type(x) is not Pooling), None)
+
+
+def _walk(model: FusedMetaFormer) -> list[tuple[Any, int, bool]]:
+    """Returns the layers that see the stream, in order.
+
+    Each with its stage, and whether what it gives is the stream; the others give it to a norm.
+    """
     names = [layer.name for layer in model.layers]
-    behind = ("pool", "head", "predictions", "to_channels_first")
-    return [
+    end = max((i for i, name in enumerate(names) if name in ("norm", "pool")), default=len(names))
+    # A mean or a maximum over the positions gives a small vector for a small map.
+    layers = [
         layer
-        for layer in model.layers[names.index("stem") :]
-        if layer.name not in behind or isinstance(layer, NormalizedMean)
+        for layer in model.layers[names.index("stem") : end + 1]
+        if layer.name != "pool" or isinstance(layer, NormalizedMean)
     ]
+    stage, found = -1, []
+    for layer, after in zip(layers, [*layers[1:], None], strict=True):
+        stage += isinstance(layer, PatchEmbedding)
+        is_norm = type(layer) in NORMS
+        is_normalized = after is not None and after.name == "stem_norm"
+        found.append((layer, stage, layer.name == "stem_norm" or not (is_norm or is_normalized)))
+    return found
 
 
 def _largest(model: FusedMetaFormer, images: np.ndarray) -> list[float]:
     """The largest magnitude in the stream of each stage."""
-    stream = [layer for layer in _parts(model) if not isinstance(layer, GroupNorm1)]
-    maps = keras.Model(model.input, [layer.output for layer in stream])
-    largest: list[float] = []
-    for layer, values in zip(stream, maps.predict_on_batch(images), strict=True):
-        found = float(np.abs(np.asarray(values)).max())
-        if isinstance(layer, PatchEmbedding):
-            largest.append(found)
-        largest[-1] = max(largest[-1], found)
+    stream = [(layer, stage) for layer, stage, gives in _walk(model) if gives]
+    maps = keras.Model(model.input, [layer.output for layer, _ in stream])
+    largest = [0.0] * len(model.dims)
+    for (_, stage), values in zip(stream, maps.predict_on_batch(images), strict=True):
+        largest[stage] = max(largest[stage], float(np.abs(np.asarray(values)).max()))
     return largest
 
 
 def _divide(model: FusedMetaFormer, exponents: Sequence[int]) -> None:
-    stage = -1
-    before = 1.0  # what the stream of the stage before was multiplied by; pixels stay as they are
-    for layer in _parts(model):
+    before = 1.0  # what the input of a layer was multiplied by; pixels stay as they are
+    for layer, stage, gives in _walk(model):
+        factor = 2.0 ** -exponents[stage]
         if isinstance(layer, PatchEmbedding):
-            stage += 1
-            factor = 2.0 ** -exponents[stage]
+            factor = factor if gives else 1.0
             kernel, bias = layer.get_weights()
             layer.set_weights([kernel * (factor / before), bias * factor])
-            before = factor
         elif isinstance(layer, PoolingBranch):
             if layer.epsilon is not None:
                 layer.epsilon *= factor**2
-                layer.set_weights([layer.get_weights()[0] * factor])
+                layer.scale.assign(layer.scale * factor)
         elif isinstance(layer, ResidualBranch):
             _divide_branch(layer, factor)
-        else:  # the last norm
-            layer.epsilon *= factor**2
+        elif isinstance(layer, PositionEmbedding):
+            _multiply(layer, factor)
+        else:  # a norm
+            layer.epsilon *= before**2
+            factor = factor if gives else 1.0
+            _multiply(layer, factor)
+        before = factor
 
 
 def _divide_branch(branch: ResidualBranch, factor: float) -> None:
-    first, last = branch.layers[0], branch.layers[-1]
-    if isinstance(first, GroupNorm1):
-        first.epsilon *= factor**2
-    else:  # an MLP without a norm sees the stream itself
+    if not branch.layers:
+        return
+    first, last = branch.layers[0], _last(branch)
+    if isinstance(first, ChannelMLP):  # without a norm it sees the stream itself
         first.fc1.kernel.assign(first.fc1.kernel / factor)
-    if isinstance(last, ChannelMLP):
-        last = last.fc2
-    last.set_weights([weight * factor for weight in last.get_weights()])
+    else:
+        first.epsilon *= factor**2
+    inner = LAST_WEIGHTS.get(type(last))
+    _multiply(last if inner is None else getattr(last, inner), factor)
+
+
+def _multiply(layer: keras.layers.Layer, factor: float) -> None:
+    layer.set_weights([weight * factor for weight in layer.get_weights()])

@@ -5,12 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_poolformer.layers.data_format import (
-    check_data_format,
-    from_channels_last,
-    known_channels,
-    to_channels_last,
-)
+from keras_poolformer.layers.affine_normalization import AffineNormalization
+from keras_poolformer.layers.data_format import from_channels_last, to_channels_last
 
 
 def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
@@ -25,12 +21,11 @@ def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="keras_poolformer")
-class ChannelLayerNorm(keras.layers.Layer):
+class ChannelLayerNorm(AffineNormalization):
     """Layer normalisation as transformers use it: each position by itself.
 
     Mean and variance are those of the channels at one position of a sample;
-    PoolFormer's own norm, `GroupNorm1`, takes them over the whole map. Statistics
-    are float32 in half precision too.
+    PoolFormer's own norm, `GroupNorm1`, takes them over the whole map.
 
     Args:
         epsilon: Added to the variance. The second generation uses 1e-6, the hybrids
@@ -50,36 +45,13 @@ class ChannelLayerNorm(keras.layers.Layer):
         data_format: str = "channels_last",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        if not epsilon > 0:
-            raise ValueError(f"`epsilon` must be positive, such as 1e-6. Received: {epsilon!r}")
-        self.epsilon = float(epsilon)
-        self.center = bool(center)
-        self.scale = bool(scale)
-        self.data_format = check_data_format(data_format)
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        channels = known_channels(input_shape, self.data_format, type(self).__name__)
-        # Not cast to a half precision: the arithmetic below is float32 throughout.
-        self.gamma = self.beta = None
-        if self.scale:
-            self.gamma = self.add_weight(
-                shape=(channels,), initializer="ones", autocast=False, name="gamma"
-            )
-        if self.center:
-            self.beta = self.add_weight(
-                shape=(channels,), initializer="zeros", autocast=False, name="beta"
-            )
-        self.built = True
+        super().__init__(epsilon, center, scale, data_format, **kwargs)
 
     def call(self, inputs: Any) -> Any:
         """Normalises a map of rank 4 in `data_format`."""
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         x = to_channels_last(x, self.data_format)
-        gamma, beta = (
-            None if weight is None else ops.cast(weight, x.dtype)
-            for weight in (self.gamma, self.beta)
-        )
+        gamma, beta = self.affine(x.dtype)
         if keras.config.backend() == "torch":
             from keras_poolformer.layers import torch_native
 
@@ -87,15 +59,3 @@ class ChannelLayerNorm(keras.layers.Layer):
         else:
             y = layer_norm(x, gamma, beta, self.epsilon)
         return from_channels_last(ops.cast(y, inputs.dtype), self.data_format)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return tuple(input_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "epsilon": self.epsilon,
-            "center": self.center,
-            "scale": self.scale,
-            "data_format": self.data_format,
-        }

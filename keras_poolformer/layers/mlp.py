@@ -1,5 +1,6 @@
 """The channel MLP: the second half of a MetaFormer block."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,6 +16,12 @@ from keras_poolformer.layers.data_format import (
     from_channels_last,
     known_channels,
     to_channels_last,
+)
+from keras_poolformer.layers.pointwise import (
+    as_convolution,
+    each_bias,
+    linear_map,
+    serialize_bias,
 )
 from keras_poolformer.layers.stochastic_depth import check_rate
 
@@ -32,7 +39,7 @@ class ChannelMLP(keras.layers.Layer):
         ratio: Channels of the hidden layer over those of the input.
         activation: Name or function of the activation, or a layer. `"gelu"` is the
             exact form with the error function, `"star_relu"` learns two scalars.
-        use_bias: Whether the linear maps have biases.
+        use_bias: Whether the linear maps have biases: one answer for both, or one for each.
         dropout_rate: Rate of the dropout after each linear map, in [0, 1).
         data_format: `"channels_last"` or `"channels_first"`.
         as_convolutions: Whether it runs as two 1x1 convolutions all the same, which
@@ -44,16 +51,14 @@ class ChannelMLP(keras.layers.Layer):
 
     Reference: section 3.1 of [MetaFormer](https://arxiv.org/abs/2111.11418),
         equation 3. Initialised as the official code: normal with a standard
-        deviation of 0.02. (It calls `trunc_normal_(std=.02)`, whose bounds are the
-        absolute values -2 and 2, a hundred deviations away; Keras's
-        `TruncatedNormal` cuts at two deviations and ends at 0.0176.)
+        deviation of 0.02.
     """
 
     def __init__(
         self,
         ratio: float = 4.0,
         activation: ActivationSpec = "gelu",
-        use_bias: bool = True,
+        use_bias: bool | Sequence[bool] = True,
         dropout_rate: float = 0.0,
         data_format: str = "channels_last",
         as_convolutions: bool = False,
@@ -64,7 +69,7 @@ class ChannelMLP(keras.layers.Layer):
             raise ValueError(f"`ratio` must be positive, such as 4. Received: {ratio!r}")
         self.ratio = ratio
         self.activation = make_activation(activation, self.dtype_policy)
-        self.use_bias = bool(use_bias)
+        self.use_bias = each_bias(use_bias, 2)
         self.dropout_rate = check_rate(dropout_rate, "dropout_rate")
         self.data_format = check_data_format(data_format)
         self.as_convolutions = bool(as_convolutions)
@@ -75,8 +80,8 @@ class ChannelMLP(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         channels = known_channels(input_shape, self.data_format, type(self).__name__)
         hidden = int(channels * self.ratio)
-        self.fc1 = self._linear(hidden, "fc1")
-        self.fc2 = self._linear(channels, "fc2")
+        self.fc1 = linear_map(hidden, self.use_bias[0], self.dtype_policy, "fc1")
+        self.fc2 = linear_map(channels, self.use_bias[1], self.dtype_policy, "fc2")
         self.fc1.build((None, channels))
         if isinstance(self.activation, keras.layers.Layer):
             self.activation.build((None, hidden))
@@ -94,15 +99,6 @@ class ChannelMLP(keras.layers.Layer):
             and not (self.built and (self.fc1.quantization_mode or self.fc2.quantization_mode))
         )
 
-    def _linear(self, units: int, name: str) -> keras.layers.Dense:
-        return keras.layers.Dense(
-            units,
-            use_bias=self.use_bias,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
-            dtype=self.dtype_policy,
-            name=name,
-        )
-
     def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Maps a map of rank 4 in `data_format` to one of the same shape."""
         x = to_channels_last(inputs, self.data_format)
@@ -116,11 +112,7 @@ class ChannelMLP(keras.layers.Layer):
         return from_channels_last(x, self.data_format)
 
     def _apply(self, linear: keras.layers.Dense, x: Any) -> Any:
-        if not self.as_convolutions:
-            return linear(x)
-        kernel = ops.cast(linear.kernel, self.compute_dtype)[None, None]
-        y = ops.conv(x, kernel, 1, "valid", data_format="channels_last")
-        return y if linear.bias is None else y + ops.cast(linear.bias, self.compute_dtype)
+        return as_convolution(linear, x) if self.as_convolutions else linear(x)
 
     def _drop(self, x: Any, training: bool | None) -> Any:
         # The call of a layer that does nothing costs 60 microseconds on torch.
@@ -134,7 +126,7 @@ class ChannelMLP(keras.layers.Layer):
             **super().get_config(),
             "ratio": self.ratio,
             "activation": serialize_activation(self.activation),
-            "use_bias": self.use_bias,
+            "use_bias": serialize_bias(self.use_bias),
             "dropout_rate": self.dropout_rate,
             "data_format": self.data_format,
             "as_convolutions": self.as_convolutions,

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_poolformer.layers.pointwise import linear_map
 from keras_poolformer.layers.squared_relu import SquaredReLU
 from keras_poolformer.layers.stochastic_depth import check_rate
 
@@ -20,6 +21,7 @@ class MLPHead(keras.layers.Layer):
         epsilon: Of the layer normalisation. 1e-5 as in the official code, which the
             published weights were trained with; timm computes with 1e-6.
         dropout_rate: Rate of the dropout before the last linear map, in [0, 1).
+        affine: Whether the layer normalisation learns a scale and a shift.
 
     Raises:
         ValueError: if `units` is not a positive integer, `ratio` or `epsilon` not
@@ -36,6 +38,7 @@ class MLPHead(keras.layers.Layer):
         ratio: float = 4.0,
         epsilon: float = 1e-5,
         dropout_rate: float = 0.0,
+        affine: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -49,9 +52,12 @@ class MLPHead(keras.layers.Layer):
         self.ratio = ratio
         self.epsilon = float(epsilon)
         self.dropout_rate = check_rate(dropout_rate, "dropout_rate")
+        self.affine = bool(affine)
         policy = self.dtype_policy
         self.activation = SquaredReLU(dtype=policy, name="activation")
-        self.norm = keras.layers.LayerNormalization(epsilon=epsilon, dtype=policy, name="norm")
+        self.norm = keras.layers.LayerNormalization(
+            epsilon=epsilon, center=self.affine, scale=self.affine, dtype=policy, name="norm"
+        )
         self.dropout = keras.layers.Dropout(self.dropout_rate, dtype=policy, name="dropout")
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -61,20 +67,12 @@ class MLPHead(keras.layers.Layer):
                 f"Received: shape={tuple(input_shape)}"
             )
         hidden = int(input_shape[1] * self.ratio)
-        self.fc1 = self._linear(hidden, "fc1")
-        self.fc2 = self._linear(self.units, "fc2")
+        self.fc1 = linear_map(hidden, True, self.dtype_policy, "fc1")
+        self.fc2 = linear_map(self.units, True, self.dtype_policy, "fc2")
         self.fc1.build(input_shape)
         self.norm.build((None, hidden))
         self.fc2.build((None, hidden))
         self.built = True
-
-    def _linear(self, units: int, name: str) -> keras.layers.Dense:
-        return keras.layers.Dense(
-            units,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
-            dtype=self.dtype_policy,
-            name=name,
-        )
 
     def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Maps (B, C) vectors to (B, units) logits."""
@@ -91,4 +89,5 @@ class MLPHead(keras.layers.Layer):
             "ratio": self.ratio,
             "epsilon": self.epsilon,
             "dropout_rate": self.dropout_rate,
+            "affine": self.affine,
         }

@@ -5,9 +5,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_poolformer.layers.affine_normalization import AffineNormalization
 from keras_poolformer.layers.batch_norm import BatchNorm
 from keras_poolformer.layers.channel_layer_norm import ChannelLayerNorm
-from keras_poolformer.layers.data_format import check_data_format, known_channels, per_channel
+from keras_poolformer.layers.data_format import per_channel
 
 
 def sample_mean(x: Any, spatial_axes: tuple[int, int], channel_axis: int) -> Any:
@@ -37,7 +38,7 @@ def sample_statistics(x: Any, spatial_axes: tuple[int, int], channel_axis: int) 
 
 
 @keras.saving.register_keras_serializable(package="keras_poolformer")
-class GroupNorm1(keras.layers.Layer):
+class GroupNorm1(AffineNormalization):
     """Group normalisation with one group, the norm of PoolFormer.
 
     Mean and variance are those of a sample's whole map, over height, width and
@@ -68,27 +69,7 @@ class GroupNorm1(keras.layers.Layer):
         data_format: str = "channels_last",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        if not epsilon > 0:
-            raise ValueError(f"`epsilon` must be positive, such as 1e-5. Received: {epsilon!r}")
-        self.epsilon = float(epsilon)
-        self.center = bool(center)
-        self.scale = bool(scale)
-        self.data_format = check_data_format(data_format)
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        channels = known_channels(input_shape, self.data_format, type(self).__name__)
-        # Not cast to a half precision: the arithmetic below is float32 throughout.
-        self.gamma = self.beta = None
-        if self.scale:
-            self.gamma = self.add_weight(
-                shape=(channels,), initializer="ones", autocast=False, name="gamma"
-            )
-        if self.center:
-            self.beta = self.add_weight(
-                shape=(channels,), initializer="zeros", autocast=False, name="beta"
-            )
-        self.built = True
+        super().__init__(epsilon, center, scale, data_format, **kwargs)
 
     def call(self, inputs: Any) -> Any:
         """Normalises a map of rank 4 in `data_format`."""
@@ -96,24 +77,13 @@ class GroupNorm1(keras.layers.Layer):
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         centered, residue, variance = sample_statistics(x, *axes)
         factor = ops.rsqrt(variance + self.epsilon)
-        if self.gamma is not None:
-            factor = factor * per_channel(ops.cast(self.gamma, x.dtype), self.data_format)
+        gamma, beta = self.affine(x.dtype)
+        if gamma is not None:
+            factor = factor * per_channel(gamma, self.data_format)
         shift = -residue * factor
-        if self.beta is not None:
-            shift = shift + per_channel(ops.cast(self.beta, x.dtype), self.data_format)
+        if beta is not None:
+            shift = shift + per_channel(beta, self.data_format)
         return ops.cast(centered * factor + shift, inputs.dtype)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return tuple(input_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "epsilon": self.epsilon,
-            "center": self.center,
-            "scale": self.scale,
-            "data_format": self.data_format,
-        }
 
 
 NORMS: dict[str, type[keras.layers.Layer]] = {

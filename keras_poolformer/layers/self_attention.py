@@ -11,6 +11,7 @@ from keras_poolformer.layers.data_format import (
     known_channels,
     to_channels_last,
 )
+from keras_poolformer.layers.pointwise import as_convolution, linear_map
 
 
 def attention(query: Any, key: Any, value: Any) -> Any:
@@ -58,6 +59,8 @@ class SelfAttention(keras.layers.Layer):
         use_projection_bias: Whether the linear map after the heads has one, as the
             hybrids of the first paper do.
         data_format: `"channels_last"` or `"channels_first"`.
+        as_convolutions: Whether the linear maps run as 1x1 convolutions, as in
+            `ChannelMLP`. The weights are the same.
 
     Raises:
         ValueError: if `head_dim` is not a positive integer.
@@ -73,6 +76,7 @@ class SelfAttention(keras.layers.Layer):
         use_bias: bool = False,
         use_projection_bias: bool = False,
         data_format: str = "channels_last",
+        as_convolutions: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -84,39 +88,38 @@ class SelfAttention(keras.layers.Layer):
         self.use_bias = bool(use_bias)
         self.use_projection_bias = bool(use_projection_bias)
         self.data_format = check_data_format(data_format)
+        self.as_convolutions = bool(as_convolutions)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         channels = known_channels(input_shape, self.data_format, type(self).__name__)
         self.heads = max(channels // self.head_dim, 1)
         inner = self.heads * self.head_dim
-        self.qkv = self._linear(3 * inner, self.use_bias, "qkv")
-        self.proj = self._linear(channels, self.use_projection_bias, "proj")
+        self.qkv = linear_map(3 * inner, self.use_bias, self.dtype_policy, "qkv")
+        self.proj = linear_map(channels, self.use_projection_bias, self.dtype_policy, "proj")
         self.qkv.build((None, channels))
         self.proj.build((None, inner))
         self.built = True
-
-    def _linear(self, units: int, use_bias: bool, name: str) -> keras.layers.Dense:
-        return keras.layers.Dense(
-            units,
-            use_bias=use_bias,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
-            dtype=self.dtype_policy,
-            name=name,
-        )
 
     def call(self, inputs: Any) -> Any:
         """Mixes a map of rank 4 in `data_format`."""
         x = to_channels_last(inputs, self.data_format)
         shape = ops.shape(x)
+        inner = self.heads * self.head_dim
         # One product for the three, then three tensors of rank 4 and not one of rank 5.
-        together = self.qkv(ops.reshape(x, (-1, shape[3])))
+        if self.as_convolutions:
+            together = as_convolution(self.qkv, x)
+        else:
+            together = self.qkv(ops.reshape(x, (-1, shape[3])))
         query, key, value = (
             ops.reshape(part, (shape[0], shape[1] * shape[2], self.heads, self.head_dim))
             for part in ops.split(together, 3, axis=-1)
         )
         x = attention(query, key, value)
-        x = self.proj(ops.reshape(x, (-1, self.heads * self.head_dim)))
-        return from_channels_last(ops.reshape(x, shape), self.data_format)
+        if self.as_convolutions:
+            x = as_convolution(self.proj, ops.reshape(x, (*shape[:3], inner)))
+        else:
+            x = ops.reshape(self.proj(ops.reshape(x, (-1, inner))), shape)
+        return from_channels_last(x, self.data_format)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)
@@ -128,4 +131,5 @@ class SelfAttention(keras.layers.Layer):
             "use_bias": self.use_bias,
             "use_projection_bias": self.use_projection_bias,
             "data_format": self.data_format,
+            "as_convolutions": self.as_convolutions,
         }

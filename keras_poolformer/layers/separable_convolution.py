@@ -1,5 +1,6 @@
 """The inverted separable convolution, the token mixer of ConvFormer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -17,6 +18,12 @@ from keras_poolformer.layers.data_format import (
     to_channels_last,
 )
 from keras_poolformer.layers.depthwise_convolution import DepthwiseConvolution
+from keras_poolformer.layers.pointwise import (
+    as_convolution,
+    each_bias,
+    linear_map,
+    serialize_bias,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_poolformer")
@@ -34,8 +41,11 @@ class SeparableConvolution(keras.layers.Layer):
         kernel_size: Side of the depthwise window in pixels, an odd number.
         expansion_ratio: Channels inside over those outside.
         activation: A name, a function, or a layer; `"star_relu"` learns.
-        use_bias: Whether the three convolutions have biases.
+        use_bias: Whether the three convolutions have biases: one answer for all, or one
+            for each.
         data_format: `"channels_last"` or `"channels_first"`.
+        as_convolutions: Whether the pointwise convolutions run as 1x1 convolutions, as
+            in `ChannelMLP`. The weights are the same.
 
     Raises:
         ValueError: if `kernel_size` is even, or `expansion_ratio` not positive.
@@ -50,8 +60,9 @@ class SeparableConvolution(keras.layers.Layer):
         kernel_size: int = 7,
         expansion_ratio: float = 2.0,
         activation: ActivationSpec = "star_relu",
-        use_bias: bool = False,
+        use_bias: bool | Sequence[bool] = False,
         data_format: str = "channels_last",
+        as_convolutions: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -60,18 +71,19 @@ class SeparableConvolution(keras.layers.Layer):
                 f"`expansion_ratio` must be positive, such as 2. Received: {expansion_ratio!r}"
             )
         self.expansion_ratio = expansion_ratio
-        self.use_bias = bool(use_bias)
+        self.use_bias = each_bias(use_bias, 3)
         self.data_format = check_data_format(data_format)
+        self.as_convolutions = bool(as_convolutions)
         self.activation = make_activation(activation, self.dtype_policy)
         self.dwconv = DepthwiseConvolution(
-            kernel_size, use_bias, dtype=self.dtype_policy, name="dwconv"
+            kernel_size, self.use_bias[1], dtype=self.dtype_policy, name="dwconv"
         )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         channels = known_channels(input_shape, self.data_format, type(self).__name__)
         hidden = int(channels * self.expansion_ratio)
-        self.pwconv1 = self._pointwise(hidden, "pwconv1")
-        self.pwconv2 = self._pointwise(channels, "pwconv2")
+        self.pwconv1 = linear_map(hidden, self.use_bias[0], self.dtype_policy, "pwconv1")
+        self.pwconv2 = linear_map(channels, self.use_bias[2], self.dtype_policy, "pwconv2")
         self.pwconv1.build((None, channels))
         if isinstance(self.activation, keras.layers.Layer):
             self.activation.build((None, hidden))
@@ -79,18 +91,12 @@ class SeparableConvolution(keras.layers.Layer):
         self.pwconv2.build((None, hidden))
         self.built = True
 
-    def _pointwise(self, units: int, name: str) -> keras.layers.Dense:
-        return keras.layers.Dense(
-            units,
-            use_bias=self.use_bias,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
-            dtype=self.dtype_policy,
-            name=name,
-        )
-
     def call(self, inputs: Any) -> Any:
         """Mixes a map of rank 4 in `data_format`."""
         x = to_channels_last(inputs, self.data_format)
+        if self.as_convolutions:
+            x = self.dwconv(self.activation(as_convolution(self.pwconv1, x)))
+            return from_channels_last(as_convolution(self.pwconv2, x), self.data_format)
         batch, height, width, channels = ops.shape(x)
         hidden = self.pwconv1.units
         x = self.activation(self.pwconv1(ops.reshape(x, (-1, channels))))
@@ -108,6 +114,7 @@ class SeparableConvolution(keras.layers.Layer):
             "kernel_size": self.dwconv.kernel_size,
             "expansion_ratio": self.expansion_ratio,
             "activation": serialize_activation(self.activation),
-            "use_bias": self.use_bias,
+            "use_bias": serialize_bias(self.use_bias),
             "data_format": self.data_format,
+            "as_convolutions": self.as_convolutions,
         }

@@ -24,3 +24,8 @@ class SquaredReLU(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        # Keras writes the configuration of a layer that has no such method from its
+        # arguments, and refuses a dtype policy among them.
+        return super().get_config()

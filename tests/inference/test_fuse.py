@@ -19,7 +19,22 @@ from keras_poolformer.inference.centered_pixels import CenteredPixels
 from keras_poolformer.inference.normalized_mean import NormalizedMean
 from keras_poolformer.inference.pooling_branch import PoolingBranch
 from keras_poolformer.inference.residual_branch import ResidualBranch
-from keras_poolformer.layers import AveragePool2D, GroupNorm1, LayerScale, Pooling
+from keras_poolformer.layers import (
+    AveragePool2D,
+    ChannelLayerNorm,
+    ChannelMLP,
+    DepthwiseConvolution,
+    GroupNorm1,
+    LayerScale,
+    MLPHead,
+    Pooling,
+    RandomMixing,
+    SelfAttention,
+    SeparableConvolution,
+    SquaredReLU,
+    StarReLU,
+)
+from keras_poolformer.variants import FAMILIES
 from tests.backends import BACKEND, relative_error
 from tests.references import copy_from_transformers, transformers_poolformer
 from tests.test_metaformer import GatedMixer
@@ -37,6 +52,20 @@ class CountingMixer(keras.layers.Layer):
 
     def call(self, inputs):
         return AveragePool2D(3, 1, 1, count_include_pad=True)(inputs) - inputs
+
+
+@keras.saving.register_keras_serializable(package="keras_poolformer_tests")
+class LearnedSlope(keras.layers.Layer):
+    """An activation of the user's that learns."""
+
+    def build(self, input_shape):
+        self.slope = self.add_weight(shape=(), initializer="ones", name="slope")
+
+    def call(self, inputs):
+        return ops.maximum(inputs, self.slope * inputs)
+
+    def get_config(self):
+        return super().get_config()
 
 
 def bent_relu(x):
@@ -114,6 +143,87 @@ def test_pixels_where_the_width_is_the_number_of_channels():
         assert relative_error(fuse(model).predict(pixels, verbose=0), expected) < 1e-6
 
 
+# === The second generation ===
+
+SECOND = [
+    (family, next(iter(of.variants))) for family, of in FAMILIES.items() if of.name != "PoolFormer"
+]
+
+
+@pytest.mark.parametrize("convolutions", [False, True])
+@pytest.mark.parametrize(
+    ("family", "size", "depths"),
+    [
+        *((family, size, (1, 1, 2, 1)) for family, size in SECOND),
+        *(pytest.param(family, size, None, marks=pytest.mark.slow) for family, size in SECOND),
+    ],
+)
+def test_the_second_generation(family, size, depths, convolutions):
+    build = getattr(keras_poolformer, f"{family}{size}")
+    depths = depths or FAMILIES[family].variants[size].depths
+    model = randomized(build(input_shape=(64, 96, 3), depths=depths, classifier_activation=None))
+    for weight in model.weights:
+        if weight.path.endswith(("activation/scale", "activation/bias")):
+            # As learned ones; -0.7 in some, since a scale may be negative.
+            weight.assign(ops.convert_to_numpy(weight) + np.float32(0.3))
+    x = images(64, 96)
+    fused = fuse(model, convolutions=convolutions)
+    expected, actual = (everything(m).predict(x, verbose=0) for m in (model, fused))
+    for name, value in expected.items():
+        assert relative_error(actual[name], value) < 1e-6, name
+    assert StarReLU not in kinds_inside(fused, ChannelMLP)
+
+
+def kinds_inside(model, kind):
+    """Kinds of the layers inside the layers of one kind."""
+    layers = [layer for layer in model._flatten_layers() if type(layer) is kind]
+    return {type(inner) for layer in layers for inner in layer._layers}
+
+
+def test_what_is_left_of_the_second_generation():
+    model = randomized(keras_poolformer.CAFormerS18(
+        depths=(1, 1, 1, 1), dims=(8, 12, 16, 32), input_shape=(64, 64, 3)
+    ))  # fmt: skip
+    fused = fuse(model)
+    bare = [x for x in fused._flatten_layers() if type(x) is ChannelLayerNorm]
+    # Two in each of four blocks, three before downsampling, the last; the stem's has its scale.
+    assert len(bare) == 2 * 4 + 3 + 1 + 1
+    assert [x.name for x in bare if x.weights] == ["stem_norm"]
+    convolution, _, attention, _ = branches(fused)
+    assert inner(convolution) == [ChannelLayerNorm, SeparableConvolution]
+    assert inner(attention) == [ChannelLayerNorm, SelfAttention]
+    assert convolution.layers[1].activation.scale is None  # the bias does not cross the border
+    assert [x.shortcut is not None for x in branches(fused)] == [False, False, True, True]
+    mlp = branches(fused, "mlp")[0].layers[1]
+    assert type(mlp.activation) is SquaredReLU
+    assert (mlp.fc1.bias is None, mlp.fc2.bias is None) == (True, False)
+    assert len(fused.get_layer("head").weights) == 4
+
+
+def test_a_res_scale_of_one_is_left_out():
+    model = small(res_scale_init_value=1.0)
+    for weight in model.weights:
+        if "res_scale" in weight.path:
+            weight.assign(np.ones(weight.shape))
+    fused = fuse(model)
+    assert not any(branch.scales_shortcut for branch in (*branches(fused), *branches(fused, "mlp")))
+    x = inputs(model)
+    assert relative_error(fused.predict(x, verbose=0), model.predict(x, verbose=0)) < 1e-6
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.4])
+@pytest.mark.parametrize("scale", [0.0, -0.8])
+def test_any_star_relu_in_a_separable_convolution(scale, bias):
+    model = small(token_mixer="separable_convolution", norm=ChannelLayerNorm(center=False))
+    mixer = model.get_layer("stage1_block1").token_mixer
+    mixer.activation.set_weights([np.array([scale]), np.array([bias])])
+    fused, x = fuse(model), inputs(model)
+    (branch,) = branches(fused)
+    kept = StarReLU if bias or not scale else SquaredReLU
+    assert type(branch.layers[1].activation) is kept
+    assert relative_error(fused.predict(x, verbose=0), model.predict(x, verbose=0)) < 1e-6
+
+
 # === Every configuration ===
 
 CONFIGURATIONS = {
@@ -147,6 +257,58 @@ CONFIGURATIONS = {
     },
     "another activation": {"activation": bent_relu},
     "drops": {"drop_path_rate": 0.3, "dropout_rate": 0.2},
+    "ResScale": {
+        "res_scale_init_value": [None, 1.0], "token_mixer": ["identity", "pooling"], **TWO,
+    },
+    "ResScale around a user's mixer": {"res_scale_init_value": 1.0, "token_mixer": GatedMixer},
+    "StarReLU": {"activation": "star_relu"},
+    "StarReLU, no biases": {"activation": "star_relu", "mlp_bias": False, "norm": None},
+    "an activation that learns": {"activation": LearnedSlope()},
+    "no biases": {"mlp_bias": False},
+    "norm over channels": {"norm": "layer_norm", "token_mixer": ["pooling", "identity"], **TWO},
+    "norm over the batch": {"norm": "batch_norm", "token_mixer": ["pooling", "identity"], **TWO},
+    "norm over the batch, no top": {
+        "norm": "batch_norm", "token_mixer": "separable_convolution",
+        "include_top": False, "pooling": "avg",
+    },
+    "separable convolution": {"token_mixer": "separable_convolution"},
+    "separable convolution without norm": {
+        "token_mixer": SeparableConvolution(5, 1.5, "gelu", use_bias=True), "norm": None,
+    },
+    "separable convolution that learns": {
+        "token_mixer": SeparableConvolution(3, activation=LearnedSlope()), "norm": "batch_norm",
+    },
+    "depthwise convolution": {"token_mixer": "depthwise_convolution"},
+    "depthwise convolution, norm without shift": {
+        "token_mixer": DepthwiseConvolution(5, False), "norm": ChannelLayerNorm(center=False),
+    },
+    "attention": {"token_mixer": SelfAttention(4), "norm": "layer_norm"},
+    "attention with biases and positions": {
+        "token_mixer": ["pooling", SelfAttention(4, True, True)], "position_embedding_stage": 2,
+        "input_shape": (45, 61, 3), **TWO,
+    },
+    "mixing of positions": {
+        "token_mixer": ["random_mixing", "spatial_fully_connected"],
+        "norm": ["group_norm", "layer_norm"], "input_shape": (45, 61, 3), **TWO,
+    },
+    "mixing of positions without norm": {
+        "token_mixer": "random_mixing", "norm": None, "input_shape": (45, 61, 3),
+    },
+    "norms around convolutions": {
+        "stem_norm": "group_norm", "downsample_norm": GroupNorm1(center=False), **TWO,
+    },
+    "norms with shifts around convolutions": {
+        "stem_norm": "layer_norm", "downsample_norm": "layer_norm", **TWO,
+    },
+    "no last norm": {"final_norm": None},
+    "norm after the mean": {"norm_after_pool": True, "final_norm": "layer_norm"},
+    "norm after the mean, no top": {
+        "norm_after_pool": True, "include_top": False, "pooling": "avg",
+    },
+    "norm after the maximum": {"norm_after_pool": True, "include_top": False, "pooling": "max"},
+    "MLP as classifier": {"head": "mlp", "head_dropout_rate": 0.5},
+    "MLP as classifier, norm over channels": {"head": "mlp", "norm": "layer_norm"},
+    "dropout before the classifier": {"head_dropout_rate": 0.5},
     "by stage": {
         "token_mixer": [GatedMixer(0.3), "pooling"], "norm": [None, "group_norm"],
         "mlp_ratios": [2, 3], **TWO,
@@ -189,6 +351,17 @@ def test_which_branches_are_fused():
     custom = branches(fused(token_mixer=GatedMixer))
     assert all(inner(branch) == [GroupNorm1, GatedMixer, LayerScale] for branch in custom)
 
+    mixing = branches(fused(token_mixer="random_mixing", input_shape=(32, 32, 3)))
+    assert all(inner(branch) == [GroupNorm1, RandomMixing] for branch in mixing)
+    depthwise = branches(fused(token_mixer="depthwise_convolution"))
+    assert all(inner(branch) == [GroupNorm1, DepthwiseConvolution] for branch in depthwise)
+
+    constant = fused(norm="batch_norm")
+    assert [branch.epsilon for branch in branches(constant)] == [None]
+    assert [inner(branch) for branch in branches(constant, "mlp")] == [[ChannelMLP]]
+    assert "norm" not in [layer.name for layer in constant.layers]
+    assert MLPHead in kinds(fused(head="mlp"))
+
     batch = fused(norm=keras.layers.BatchNormalization)
     expected = [keras.layers.BatchNormalization, Pooling, LayerScale]
     assert all(inner(branch) == expected for branch in branches(batch))
@@ -221,11 +394,13 @@ def test_accurate_where_the_mean_is_large_against_the_deviation(ratio):
     ("policy", "layer_scale"),
     [("mixed_bfloat16", 1.0), ("mixed_float16", 1e-5), ("float16", 1e-3)],
 )
-def test_half_precision(policy, layer_scale):
+@pytest.mark.parametrize("mixer", ["pooling", "identity", "separable_convolution"])
+def test_half_precision(policy, layer_scale, mixer):
     """About as accurate as the model itself, also where float16 has no small numbers left."""
-    full, half = (
-        MetaFormer(**SMALL, include_preprocessing=True, dtype=dtype) for dtype in (None, policy)
-    )
+    arguments = {**SMALL, "include_preprocessing": True, "token_mixer": mixer}
+    if mixer != "pooling":
+        arguments |= {"activation": "star_relu", "res_scale_init_value": 1.0}
+    full, half = (MetaFormer(**arguments, dtype=dtype) for dtype in (None, policy))
     randomized(full)
     for weight in full.weights:
         if "layer_scale" in weight.path:
@@ -398,22 +573,6 @@ def test_saved_here_and_reloaded_under(other, tmp_path):
     outputs = np.load(tmp_path / f"{other}.npz")
     for name, model in models.items():
         assert relative_error(outputs[name], model.predict(x, verbose=0)) < 1e-6
-
-
-@pytest.mark.parametrize(
-    ("arguments", "part"),
-    [
-        ({"res_scale_init_value": 1.0}, "ResScale"),
-        ({"mlp_bias": False}, "MLPs without biases"),
-        ({"activation": "star_relu"}, "an activation that is a layer"),
-        ({"norm_after_pool": True}, "a norm after the pooling"),
-        ({"head": "mlp"}, "an MLP as its classifier"),
-        ({"final_norm": "layer_norm"}, "a last norm of its own"),
-    ],
-)
-def test_parts_of_the_second_generation_are_refused_by_name(arguments, part):
-    with pytest.raises(ValueError, match=f"`model` must be built as a PoolFormer is.*has {part}"):
-        fuse(small(**arguments))
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])

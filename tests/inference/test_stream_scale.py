@@ -4,6 +4,8 @@ import pytest
 
 import keras_poolformer
 from keras_poolformer.inference import fuse, scale_stream, stream_exponents
+from keras_poolformer.layers import ChannelLayerNorm
+from keras_poolformer.variants import FAMILIES
 from tests.backends import relative_error
 
 
@@ -15,8 +17,9 @@ def trained(rng, **kwargs):
         value = rng.normal(size=weight.shape)
         if len(weight.shape) > 1:
             value /= np.sqrt(np.prod(weight.shape[:-1]))
-        if "layer_scale" in weight.path or "stem" in weight.path:
-            value *= 100
+        grows = ("layer_scale", "stem", "pwconv2", "proj", "fc2", "embedding", "token_mixer/kernel")
+        if any(name in weight.path for name in grows):
+            value *= 30
         weight.assign(value)
     return model
 
@@ -32,6 +35,11 @@ def maps(model, pixels):
     return {layer.name: np.asarray(y) for layer, y in zip(layers, outputs, strict=True)}
 
 
+SECOND = {
+    key: value
+    for key, value in FAMILIES["ConvFormer"].arguments.items()
+    if key not in ("token_mixer", "head", "res_scale_init_value")
+} | {"res_scale_init_value": [None, 1.0], "layer_scale_init_value": None}
 CONFIGURATIONS = {
     "the paper's": {},
     "pixels inside": {"include_preprocessing": True},
@@ -40,8 +48,26 @@ CONFIGURATIONS = {
     "largest features": {"include_top": False, "pooling": "max"},
     "maps": {"include_top": False},
     "no LayerScale": {"layer_scale_init_value": None},
+    "a mixer of one's own": {"token_mixer": keras.layers.ReLU},
+    "batch norm in between": {"norm": ["batch_norm", "group_norm"]},
+    "separable convolutions": {"token_mixer": "separable_convolution", "norm": "layer_norm"},
+    "attention with positions": {
+        "token_mixer": ["depthwise_convolution", "self_attention"], "norm": "layer_norm",
+        "position_embedding_stage": 2,
+    },
+    "mixing of positions": {"token_mixer": ["random_mixing", "spatial_fully_connected"]},
+    "the second generation": {
+        **SECOND, "norm": "group_norm", "token_mixer": ["pooling", "identity"],
+    },
+    "pooling after layer norm": {"norm": "layer_norm"},
+    "the second generation, other mixers": {
+        **SECOND, "token_mixer": ["separable_convolution", "random_mixing"], "head": "mlp",
+    },
+    "the second generation, maps": {
+        **SECOND, "token_mixer": ["separable_convolution", "self_attention"], "include_top": False,
+    },
     "channels first": {"data_format": "channels_first", "input_shape": (3, 32, 32)},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
@@ -55,10 +81,14 @@ def test_outputs_stay_and_the_stream_becomes_small(name, rng):
     small = scale_stream(fused, exponents)
     before, after = maps(fused, pixels), maps(small, pixels)
     for layer, expected in before.items():
-        if layer.startswith("stage") or layer == "stem":
-            stage = 0 if layer == "stem" else int(layer[5]) - 1
+        is_stream = layer.startswith("stage") and not layer.endswith("norm")
+        is_stem = layer == ("stem_norm" if "stem_norm" in before else "stem")
+        if is_stream or is_stem or layer == "position_embedding":
+            stage = 0 if is_stem else 1 if layer == "position_embedding" else int(layer[5]) - 1
             expected = expected / 2 ** exponents[stage]
             assert np.abs(after[layer]).max() <= 2
+        elif layer == "pool" and "vector" in before:  # before the last norm
+            expected = expected / 2 ** exponents[-1]
         # To the last bit where the backend's arithmetic is that of IEEE 754.
         assert relative_error(after[layer], expected) < 1e-6, layer
 
@@ -95,10 +125,17 @@ def test_it_can_be_saved(rng, tmp_path):
 
 
 def test_what_does_not_cancel_stays(rng):
-    fused = fuse(trained(rng, token_mixer=keras.layers.ReLU))
-    assert stream_exponents(fused, images(rng)) == (0, 0)
-    with pytest.raises(ValueError, match=r"`exponents` must be 0.*Received: \(1, 0\)"):
-        scale_stream(fused, (1, 0))
+    for arguments in (
+        {"token_mixer": keras.layers.ReLU, "layer_scale_init_value": None},
+        {"token_mixer": keras.layers.ReLU, "norm": [None, "group_norm"]},
+        {"norm": keras.layers.LayerNormalization},
+        {"final_norm": None},
+        {"stem_norm": ChannelLayerNorm(scale=False)},
+    ):
+        fused = fuse(trained(rng, **arguments))
+        assert stream_exponents(fused, images(rng)) == (0, 0)
+        with pytest.raises(ValueError, match=r"`exponents` must be 0.*Received: \(1, 0\)"):
+            scale_stream(fused, (1, 0))
 
 
 @pytest.mark.parametrize("exponents", [(1,), (1, 2, 3), (1.0, 2.0)])

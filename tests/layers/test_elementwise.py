@@ -30,6 +30,14 @@ def test_star_relu_starts_as_the_square_and_keeps_a_normal_distribution(rng):
     assert abs(y.std() - 1) < 0.01
 
 
+def test_star_relu_without_its_scale(rng):
+    x = rng.standard_normal((2, 4, 5, 3)).astype("float32")
+    layer = StarReLU(bias_init_value=-0.4, use_scale=False)
+    np.testing.assert_allclose(run(layer, x), run(SquaredReLU(), x) - 0.4, rtol=1e-6, atol=1e-7)
+    assert [w.name for w in layer.weights] == ["bias"]
+    assert StarReLU.from_config(layer.get_config()).use_scale is False
+
+
 def test_squared_relu_is_timms(rng):
     x = rng.standard_normal((2, 7)).astype("float32")
     expected = metaformer.SquaredReLU()(torch.from_numpy(x)).numpy()

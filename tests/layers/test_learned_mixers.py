@@ -33,10 +33,12 @@ def randomize(layer, rng):
         weight.assign(rng.standard_normal(weight.shape) / np.sqrt(fan_in))
 
 
+@pytest.mark.parametrize("as_convolutions", [False, True])
 @pytest.mark.parametrize("size", [(7, 9), (2, 3), (14, 14)])
-def test_separable_convolution_is_timms(size, rng):
+def test_separable_convolution_is_timms(size, as_convolutions, rng):
     x = rng.standard_normal((2, *size, 6)).astype("float32")
-    reference, layer = metaformer.SepConv(6), SeparableConvolution()
+    reference = metaformer.SepConv(6)
+    layer = SeparableConvolution(as_convolutions=as_convolutions)
     layer.build(x.shape)
     randomize(layer, rng)
     theirs = dict(reference.named_parameters())
@@ -54,10 +56,12 @@ def test_separable_convolution_is_timms(size, rng):
         assert relative_error(run(layer, x), nhwc(reference(nchw(x)))) < 2e-6
 
 
+@pytest.mark.parametrize("as_convolutions", [False, True])
 @pytest.mark.parametrize(("size", "channels"), [((7, 5), 64), ((3, 3), 32), ((14, 14), 96)])
-def test_self_attention_is_timms(size, channels, rng):
+def test_self_attention_is_timms(size, channels, as_convolutions, rng):
     x = rng.standard_normal((2, *size, channels)).astype("float32")
-    reference, layer = metaformer.Attention(channels), SelfAttention()
+    reference = metaformer.Attention(channels)
+    layer = SelfAttention(as_convolutions=as_convolutions)
     layer.build(x.shape)
     for dense, linear in ((layer.qkv, reference.qkv), (layer.proj, reference.proj)):
         kernel = rng.standard_normal(dense.kernel.shape) / np.sqrt(channels)
@@ -68,6 +72,39 @@ def test_self_attention_is_timms(size, channels, rng):
     tokens = torch.from_numpy(x.reshape(2, -1, channels))
     expected = reference(tokens).detach().numpy().reshape(x.shape)
     assert relative_error(run(layer, x), expected) < 2e-6
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **kw: SeparableConvolution(5, use_bias=(True, False, True), **kw),
+        lambda **kw: SelfAttention(3, True, True, **kw),
+    ],
+    ids=["separable convolution", "attention"],
+)
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_linear_maps_as_convolutions_compute_the_same(make, data_format, rng):
+    x = rng.standard_normal((2, 6, 6, 6)).astype("float32")
+    products = make(data_format=data_format)
+    products.build(x.shape)
+    randomize(products, rng)
+    convolutions = make(data_format=data_format, as_convolutions=True)
+    convolutions = type(convolutions).from_config(convolutions.get_config())
+    convolutions.build(x.shape)
+    convolutions.set_weights(products.get_weights())
+    assert convolutions.as_convolutions
+    assert relative_error(run(convolutions, x), run(products, x)) < 1e-6
+
+
+def test_biases_of_a_separable_convolution():
+    layer = SeparableConvolution(use_bias=(False, True, True))
+    layer.build((None, 4, 4, 3))
+    biases = [linear.bias is not None for linear in (layer.pwconv1, layer.dwconv, layer.pwconv2)]
+    assert biases == [False, True, True]
+    assert layer.get_config()["use_bias"] == [False, True, True]
+    assert SeparableConvolution(use_bias=True).get_config()["use_bias"] is True
+    with pytest.raises(ValueError, match=r"`use_bias` must be a boolean, or 3.*\[True, False\]"):
+        SeparableConvolution(use_bias=[True, False])
 
 
 def test_self_attention_with_the_biases_of_the_hybrids_and_few_channels(rng):

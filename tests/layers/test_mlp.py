@@ -44,6 +44,13 @@ def test_bias_can_be_left_out():
     ]
 
 
+def test_one_of_two_biases():
+    layer = ChannelMLP(2, use_bias=(False, True))
+    layer.build((None, 4, 4, 3))
+    assert (layer.fc1.bias is None, layer.fc2.bias is None) == (True, False)
+    assert ChannelMLP.from_config(layer.get_config()).use_bias == (False, True)
+
+
 def test_dropout_acts_in_training_only(rng):
     x = rng.standard_normal((2, 4, 4, 8)).astype("float32")
     layer = ChannelMLP(2, dropout_rate=0.5)

@@ -42,6 +42,18 @@ def test_starts_as_the_official_code():
         np.testing.assert_array_equal(to_numpy(dense.bias), 0)
 
 
+def test_the_norm_inside_may_learn_nothing(rng):
+    x = rng.standard_normal((4, 16)).astype("float32")
+    learns, bare = MLPHead(6), MLPHead(6, affine=False)
+    for head in (learns, bare):
+        head.build(x.shape)
+    for linear in ("fc1", "fc2"):
+        getattr(bare, linear).set_weights(getattr(learns, linear).get_weights())
+    assert len(bare.weights) == len(learns.weights) - 2 == 4
+    np.testing.assert_allclose(run(bare, x), run(learns, x), rtol=1e-5, atol=1e-6)
+    assert MLPHead.from_config(bare.get_config()).affine is False
+
+
 def test_dropout_acts_in_training_only(rng):
     x = rng.standard_normal((4, 16)).astype("float32")
     head = MLPHead(6, dropout_rate=0.5)
