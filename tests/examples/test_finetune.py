@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.backends import slow_except_under
+
 FILE = Path(__file__).parents[2] / "examples" / "finetune.py"
 
 
+@slow_except_under("torch")
 def test_a_class_folder_becomes_a_model(tmp_path, monkeypatch):
     pytest.importorskip("tensorflow")
     for level, name in ((40, "dark ones"), (210, "bright")):

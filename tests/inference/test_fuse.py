@@ -20,7 +20,7 @@ from keras_poolformer.inference.normalized_mean import NormalizedMean
 from keras_poolformer.inference.pooling_branch import PoolingBranch
 from keras_poolformer.inference.residual_branch import ResidualBranch
 from keras_poolformer.layers import AveragePool2D, GroupNorm1, LayerScale, Pooling
-from tests.backends import BACKEND, relative_error
+from tests.backends import BACKEND, relative_error, slow_except_under
 from tests.references import copy_from_transformers, transformers_poolformer
 from tests.test_metaformer import GatedMixer
 from tests.test_parity import images, logits, pair
@@ -82,7 +82,9 @@ def inner(branch):
 SLOW = [pytest.param(variant, marks=pytest.mark.slow) for variant in ("S24", "S36", "M48")]
 
 
-@pytest.mark.parametrize("variant", ["S12", "M36", *SLOW])
+@pytest.mark.parametrize(
+    "variant", ["S12", pytest.param("M36", marks=slow_except_under("torch")), *SLOW]
+)
 def test_logits_and_stage_maps(variant):
     reference, model = pair(variant, input_shape=(64, 96, 3))
     x = images(64, 96)
