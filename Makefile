@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
-BACKENDS := jax torch tensorflow
+# The one that takes longest first.
+BACKENDS := tensorflow jax torch
 DEMO := runs/demo
 WEB := tflite/web
 MODEL ?= $(wildcard $(DEMO)/model.tflite)

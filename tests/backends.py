@@ -38,7 +38,8 @@ def value_and_gradients(model, loss, inputs):
             return loss(model.stateless_call(trainable, [v.value for v in frozen], inputs)[0])
 
         frozen = model.non_trainable_variables
-        value, gradients = jax.value_and_grad(objective)([weight.value for weight in weights])
+        gradients_of = in_one_piece(jax.value_and_grad(objective))
+        value, gradients = gradients_of([weight.value for weight in weights])
     else:
         model.zero_grad()
         value = loss(model(inputs))
@@ -49,37 +50,59 @@ def value_and_gradients(model, loss, inputs):
     }
 
 
+def in_one_piece(function):
+    """Returns the function; on JAX compiled as a whole, since eager JAX compiles each step."""
+    if BACKEND != "jax":
+        return function
+    import jax
+
+    return jax.jit(function)
+
+
 def run(function, x):
-    """Returns `function(x)` as an array; on JAX compiled as one, eager JAX compiles each step."""
-    if BACKEND == "jax":
-        import jax
-
-        function = jax.jit(function)
-    return to_numpy(function(ops.convert_to_tensor(x)))
+    """Returns `function(x)` as an array."""
+    return to_numpy(in_one_piece(function)(ops.convert_to_tensor(x)))
 
 
-def input_gradient(function, x):
-    """Returns d sum(function(x)) / dx."""
+def run_with_gradient(function, x):
+    """Returns y = `function(x)` and d sum(y ** 2) / dx, both from one call."""
+    x = ops.convert_to_tensor(x)
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
-        x = tf.convert_to_tensor(x)
         with tf.GradientTape() as tape:
             tape.watch(x)
-            value = tf.reduce_sum(function(x))
-        return to_numpy(tape.gradient(value, x))
+            y = function(x)
+            value = tf.reduce_sum(y * y)
+        return to_numpy(y), to_numpy(tape.gradient(value, x))
     if BACKEND == "jax":
         import jax
 
-        return run(jax.grad(lambda t: function(t).sum()), x)
-    x = ops.convert_to_tensor(x).requires_grad_(True)
-    function(x).sum().backward()
-    return to_numpy(x.grad)
+        def objective(t):
+            y = function(t)
+            return (y * y).sum(), y
+
+        gradient, y = jax.jit(jax.grad(objective, has_aux=True))(x)
+        return to_numpy(y), to_numpy(gradient)
+    x = x.requires_grad_(True)
+    y = function(x)
+    (y * y).sum().backward()
+    return to_numpy(y), to_numpy(x.grad)
 
 
 def only_under(backend, reason):
     """A mark for what is the same under every backend, with the reason why it is."""
     return pytest.mark.skipif(backend != BACKEND, reason=reason)
+
+
+def slow_except_under(*backends):
+    """A mark for a test that is slow and much the same under each backend.
+
+    `make test` runs it under these backends, `make test-all` under each. For a test by its
+    decorator and for one of its parameters.
+    """
+    nothing = pytest.mark.skipif(False, reason="it runs")
+    return nothing if BACKEND in backends else pytest.mark.slow
 
 
 def rest_only_under(backend, values, everywhere, reason):

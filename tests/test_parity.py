@@ -12,7 +12,7 @@ from keras import ops
 
 import keras_poolformer
 from keras_poolformer.poolformer import VARIANTS
-from tests.backends import relative_error, value_and_gradients
+from tests.backends import relative_error, slow_except_under, value_and_gradients
 from tests.references import (
     copy_from_transformers,
     timm_stages,
@@ -79,7 +79,14 @@ def check(variant, size, data_format="channels_last"):
     assert relative_error(actual["logits"], logits(reference, x, torch.float64)) <= 1e-6
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "variant",
+    [
+        "S12",
+        *(pytest.param(v, marks=slow_except_under("torch")) for v in ("S24", "S36", "M36")),
+        "M48",
+    ],
+)
 def test_logits_and_stage_maps_at_224(variant):
     check(variant, (224, 224))
 

@@ -31,6 +31,7 @@ def photos(tmp_path):
     return str(tmp_path / "photos")
 
 
+@slow_except_under("torch")
 @pytest.mark.parametrize("builder", ["PoolFormerS12", "RandFormerS12"])
 def test_a_class_folder_becomes_a_model(builder, example, photos, monkeypatch):
     pytest.importorskip("tensorflow")

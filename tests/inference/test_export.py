@@ -16,7 +16,7 @@ from keras_poolformer.inference import export, fuse
 from keras_poolformer.inference.__main__ import main
 from keras_poolformer.inference.runtimes import import_openvino
 from keras_poolformer.variants import VARIANTS
-from tests.backends import BACKEND, relative_error
+from tests.backends import BACKEND, relative_error, slow_except_under
 from tests.inference.test_fuse import CONFIGURATIONS, TWO, inputs, randomized, small
 
 in_torch = pytest.mark.skipif(BACKEND != "torch", reason="only PyTorch's exporter writes the files")
@@ -373,6 +373,7 @@ def test_other_backends_are_told_what_to_do(tmp_path):
 # === The command ===
 
 
+@slow_except_under("jax", "torch")
 def test_command_line_under_every_backend(tmp_path):
     model = small(**TWO)
     model.save(tmp_path / "model.keras")

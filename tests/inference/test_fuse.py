@@ -35,7 +35,7 @@ from keras_poolformer.layers import (
     StarReLU,
 )
 from keras_poolformer.variants import FAMILIES
-from tests.backends import BACKEND, relative_error
+from tests.backends import BACKEND, relative_error, slow_except_under
 from tests.references import copy_from_transformers, transformers_poolformer
 from tests.test_metaformer import GatedMixer
 from tests.test_parity import images, logits, pair
@@ -111,7 +111,9 @@ def inner(branch):
 SLOW = [pytest.param(variant, marks=pytest.mark.slow) for variant in ("S24", "S36", "M48")]
 
 
-@pytest.mark.parametrize("variant", ["S12", "M36", *SLOW])
+@pytest.mark.parametrize(
+    "variant", ["S12", pytest.param("M36", marks=slow_except_under("torch")), *SLOW]
+)
 def test_logits_and_stage_maps(variant):
     reference, model = pair(variant, input_shape=(64, 96, 3))
     x = images(64, 96)
