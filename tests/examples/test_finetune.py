@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import keras_poolformer
+from tests.backends import slow_except_under
 
 FILE = Path(__file__).parents[2] / "examples" / "finetune.py"
 
