@@ -8,6 +8,17 @@ from keras import ops
 from keras_poolformer.layers.data_format import known_channels
 from keras_poolformer.layers.normalization import sample_statistics
 from keras_poolformer.layers.pooling import average_pool, int_pair
+from keras_poolformer.layers.residual_branches import pooling_branch, takes
+
+
+def has_own_branches(x: Any) -> bool:
+    """Whether the branches that training has are the faster ones for a map in inference too.
+
+    TensorFlow's graph is the same either way, and as it is here it is what LiteRT's delegate
+    was measured with. In float16 the scaled stream needs the steps as they are here.
+    """
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    return keras.config.backend() != "tensorflow" and dtype != "float16" and takes(x)
 
 
 @keras.saving.register_keras_serializable(package="keras_poolformer")
@@ -64,6 +75,9 @@ class PoolingBranch(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Maps a (B, H, W, C) map to one of the same shape."""
+        if self.epsilon is not None and self.shortcut is None and has_own_branches(inputs):
+            scale = ops.convert_to_tensor(self.scale)
+            return pooling_branch(inputs, scale, self.epsilon, self.pool_size)
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         d, scale = x, ops.convert_to_tensor(self.scale)
         if self.epsilon is not None:

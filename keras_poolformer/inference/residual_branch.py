@@ -6,6 +6,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_poolformer.inference.pooling_branch import has_own_branches
+from keras_poolformer.layers.mlp import ChannelMLP
+from keras_poolformer.layers.normalization import GroupNorm1
+from keras_poolformer.layers.residual_branches import folded_mlp, mlp_branch
+
 
 @keras.saving.register_keras_serializable(package="keras_poolformer")
 class ResidualBranch(keras.layers.Layer):
@@ -42,6 +47,9 @@ class ResidualBranch(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Maps a tensor to one of the same shape."""
+        if self._is_poolformer_mlp() and has_own_branches(inputs):
+            norm, mlp = self.layers
+            return mlp_branch(inputs, *folded_mlp(norm, mlp, None), norm.epsilon)
         y = self._branch(inputs)
         if self.shortcut is None:
             return inputs + y
@@ -50,6 +58,12 @@ class ResidualBranch(keras.layers.Layer):
 
             return torch_native.add_product(y, ops.convert_to_tensor(self.shortcut), inputs)
         return self.shortcut * inputs + y
+
+    def _is_poolformer_mlp(self) -> bool:
+        kinds = [type(layer) for layer in self.layers]
+        return (
+            kinds == [GroupNorm1, ChannelMLP] and self.layers[1].is_plain and self.shortcut is None
+        )
 
     def _branch(self, y: Any) -> Any:
         for layer in self.layers:
