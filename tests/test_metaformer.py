@@ -251,8 +251,15 @@ def test_the_last_norm_may_follow_the_pooling(pooling, tmp_path, rng):
         np.testing.assert_allclose(predict(vector), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(
+    ("data_format", "policy"),
+    [  # every layer is tested in each precision in both layouts
+        ("channels_last", "mixed_bfloat16"),
+        ("channels_first", "mixed_float16"),
+        pytest.param("channels_last", "mixed_float16", marks=pytest.mark.slow),
+        pytest.param("channels_first", "mixed_bfloat16", marks=pytest.mark.slow),
+    ],
+)
 def test_the_second_generation_learns_in_half_precision_and_in_both_layouts(data_format, policy):
     shape = (32, 32, 3) if data_format == "channels_last" else (3, 32, 32)
     model = MetaFormer(
