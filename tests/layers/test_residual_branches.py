@@ -121,6 +121,7 @@ def test_stochastic_depth_drops_what_it_drops_layer_by_layer(monkeypatch):
         def __init__(self, model):
             super().__init__()
             self.model = model
+            self(np.zeros_like(x))  # which builds it
 
         def call(self, inputs):
             return self.model(inputs, training=True)

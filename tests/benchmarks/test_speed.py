@@ -1,0 +1,86 @@
+"""Timing contenders in turns: what is compared with what, and what is written down."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.speed import __main__ as command
+from benchmarks.speed import report
+from benchmarks.speed.contenders import CONTENDERS, REFERENCE, Contender
+from benchmarks.speed.job import Job
+from benchmarks.speed.turns import Result, run
+
+JOB = Job("inference", 1, size=64, threads=1)
+
+
+def test_a_ratio_is_taken_within_a_round_and_the_median_over_them():
+    # The machine was three times slower in the second round; the ratios do not see it.
+    timm = Result("timm", seconds=[[1.0, 1.2, 1.1], [3.3], [1.0]])
+    ours = Result("ours", seconds=[[0.55], [1.65, 1.6, 1.7], [0.9]], memory=5_000_000)
+    row = report.summary(JOB, [timm, ours])["rows"][1]
+    assert row["ratio"] == pytest.approx(0.5)
+    assert row["quartiles"] == pytest.approx([0.5, 0.7])
+    assert row["milliseconds"] == pytest.approx(900)
+    text = report.table(JOB, report.summary(JOB, [timm, ours])["rows"])
+    assert "| ours | 0.50 | 0.50-0.70 | 900.0 | 1.1 | 5 |" in text
+
+
+def test_who_took_no_part_is_named_with_the_reason():
+    rows = report.summary(JOB, [Result("x", problem="not installed: nothing")])["rows"]
+    assert "Not run: x (not installed: nothing)." in report.table(JOB, rows)
+
+
+def test_two_contenders_run_in_processes_of_their_own():
+    ours = next(c for c in CONTENDERS if c.name == "keras_poolformer, PyTorch")
+    absent = Contender("absent", "nowhere", packages=("no_such_package",))
+    broken = Contender("broken", "benchmarks.speed.ours", "no_such_function")
+    timm, keras_poolformer, *others = run([REFERENCE, ours, absent, broken], JOB, 2, 2)
+    for result in (timm, keras_poolformer):
+        assert result.problem is None
+        assert [len(times) for times in result.seconds] == [2, 2]
+        assert np.all(result.medians > 0)
+        assert result.memory > 10_000_000  # the weights alone are 48 MB, less what was there
+    assert others[0].problem == "not installed: no_such_package"
+    assert "no_such_function" in others[1].problem
+
+
+def test_the_command_writes_a_table_a_file_and_a_picture(tmp_path, capsys, monkeypatch):
+    def fake(contenders, job, rounds, steps):
+        return [
+            Result(c.name, seconds=[[0.01 * (i + 1)] * steps] * rounds, memory=1)
+            for i, c in enumerate(contenders)
+        ]
+
+    monkeypatch.setattr(command, "run", fake)
+    arguments = [
+        "--task",
+        "training",
+        "--rounds",
+        "3",
+        "--output",
+        str(tmp_path),
+        "--together",
+        "4",
+    ]
+    assert command.main(arguments) == 0
+    written = json.loads((tmp_path / "speed.json").read_text())
+    assert [job["job"]["precision"] for job in written["jobs"]] == ["float32", "bfloat16"]
+    names = [row["contender"] for row in written["jobs"][0]["rows"]]
+    assert sorted(names) == sorted(c.name for c in CONTENDERS)
+    assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().out.count("| timm |") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "nobody"], "`--only` must be parts of the names"),
+        (["--rounds", "0"], "`--rounds` must be at least 1. Received: 0"),
+        (["--batch", "0"], "`--batch` must be at least 1. Received: 0"),
+        (["--together", "1"], "`--together` must be at least 2"),
+    ],
+)
+def test_bad_input_is_named(arguments, message, capsys):
+    assert command.main(arguments) == 2
+    assert message in capsys.readouterr().err
