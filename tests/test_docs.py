@@ -18,6 +18,7 @@ MINIMUM_BLOCKS = {
     "ablations.md": 2,
     "architecture.md": 20,
     "checkpoints.md": 6,
+    "family.md": 1,
     "fusion.md": 12,
     "pooling.md": 18,
 }
