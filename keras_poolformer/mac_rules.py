@@ -93,23 +93,21 @@ def _depthwise(layer: Any, shape: Shape) -> int:
 
 
 def _channel_mlp(layer: Any, shape: Shape) -> list[Part]:
-    height, width, channels = _map(layer, shape)
-    hidden = (1, height, width, layer.fc1.units)
-    return [
-        (layer.fc1, (1, height, width, channels)),
-        *_activation(layer.activation, hidden),
-        (layer.fc2, hidden),
-    ]
+    return _widened(layer, shape, layer.fc1, layer.fc2)
 
 
 def _separable(layer: Any, shape: Shape) -> list[Part]:
+    return _widened(layer, shape, layer.pwconv1, layer.dwconv, layer.pwconv2)
+
+
+def _widened(layer: Any, shape: Shape, first: Any, *others: Any) -> list[Part]:
+    """A linear map to more channels, an activation, and layers that see those channels."""
     height, width, channels = _map(layer, shape)
-    hidden = (1, height, width, layer.pwconv1.units)
+    hidden = (1, height, width, first.units)
     return [
-        (layer.pwconv1, (1, height, width, channels)),
+        (first, (1, height, width, channels)),
         *_activation(layer.activation, hidden),
-        (layer.dwconv, hidden),
-        (layer.pwconv2, hidden),
+        *((other, hidden) for other in others),
     ]
 
 

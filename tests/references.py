@@ -1,9 +1,13 @@
 """The PyTorch models that this library must agree with, and their weights in Keras."""
 
+import keras
 import numpy as np
+import pytest
 import torch
+from keras import ops
 
 from benchmarks.peers import import_torchvision
+from tests.backends import value_and_gradients
 
 TORCHVISION = import_torchvision()
 
@@ -186,3 +190,22 @@ def timm_name(path):
         return f"stages.{stage}.downsample.{part}.{leaf}"
     prefix = {"stem": "stem.conv", "stem_norm": "stem.norm", "norm": "head.norm"}[layer]
     return f"{prefix}.{leaf}"
+
+
+def gradients_beside(model, x, labels, logits):
+    """The gradients of the mean cross-entropy, by path.
+
+    Those of a reference, whose `logits` of the same images these are, are left in its
+    parameters. The two losses agree.
+    """
+
+    def loss(output):
+        return ops.mean(
+            keras.losses.sparse_categorical_crossentropy(labels, output, from_logits=True)
+        )
+
+    value, gradients = value_and_gradients(model, loss, x)
+    expected = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels))
+    expected.backward()
+    assert value == pytest.approx(expected.item(), rel=1e-5)
+    return gradients

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 import torch
-from keras import ops
 
 import keras_poolformer
 from keras_poolformer.layers import ChannelLayerNorm, SelfAttention
-from tests.backends import relative_error, value_and_gradients
+from tests.backends import relative_error
 from tests.hybrid_reference import copy_from_hybrid, hybrid, names, to_keras
+from tests.references import gradients_beside
 from tests.test_parity import images, to_torch
 
 BUILDERS = {
@@ -106,17 +106,7 @@ def test_every_token_mixer_in_a_small_model(letter):
 def test_gradients_of_every_parameter(letter):
     reference, model = small_pair(letter)
     x, labels = images(24, 40, batch=4), np.array([3, 1, 9, 0])
-
-    def loss(output):
-        return ops.mean(
-            keras.losses.sparse_categorical_crossentropy(labels, output, from_logits=True)
-        )
-
-    value, gradients = value_and_gradients(model, loss, x)
-    logits, _ = reference(to_torch(x))
-    expected = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels))
-    expected.backward()
-    assert value == pytest.approx(expected.item(), rel=1e-5)
+    gradients = gradients_beside(model, x, labels, reference(to_torch(x))[0])
     theirs = dict(reference.named_parameters())
     keys = names(reference, model)
     learned = {name for name, weight in theirs.items() if weight.requires_grad}

@@ -1,7 +1,7 @@
 """Who takes part, as a table."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.speed.job import Job
@@ -37,8 +37,7 @@ class Contender:
 
     def order(self) -> dict[str, Any]:
         """What its process is told."""
-        order = asdict(self)
-        return {key: order[key] for key in ("module", "function", "options")}
+        return {key: getattr(self, key) for key in ("module", "function", "options")}
 
 
 _BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}

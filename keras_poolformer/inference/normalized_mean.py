@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_poolformer.layers.normalization import GroupNorm1, sample_statistics
+from keras_poolformer.layers.precision import full_precision
 
 
 @keras.saving.register_keras_serializable(package="keras_poolformer")
@@ -18,7 +19,7 @@ class NormalizedMean(GroupNorm1):
     """
 
     def call(self, inputs: Any) -> Any:
-        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        x = full_precision(inputs)
         centered, residue, variance = sample_statistics(x, (1, 2), 3)
         mean = ops.mean(centered, (1, 2), keepdims=True) - residue
         # Reshaped rather than indexed: a LiteRT delegate knows no slices.

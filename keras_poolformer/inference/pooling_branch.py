@@ -7,7 +7,8 @@ from keras import ops
 
 from keras_poolformer.layers.data_format import known_channels
 from keras_poolformer.layers.normalization import sample_statistics
-from keras_poolformer.layers.pooling import average_pool, int_pair
+from keras_poolformer.layers.pooling import int_pair, pool_neighbourhood
+from keras_poolformer.layers.precision import full_precision
 from keras_poolformer.layers.residual_branches import pooling_branch, takes
 
 
@@ -78,15 +79,14 @@ class PoolingBranch(keras.layers.Layer):
         if self.epsilon is not None and self.shortcut is None and has_own_branches(inputs):
             scale = ops.convert_to_tensor(self.scale)
             return pooling_branch(inputs, scale, self.epsilon, self.pool_size)
-        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        x = full_precision(inputs)
         d, scale = x, ops.convert_to_tensor(self.scale)
         if self.epsilon is not None:
             # Pooled without its mean, which a small deviation would drown in. It is
             # there already, for the variance.
             d, _, variance = sample_statistics(x, (1, 2), 3)
             scale = scale * ops.rsqrt(variance + self.epsilon)
-        size, half = self.pool_size, self.pool_size // 2
-        d = average_pool(d, (size, size), (1, 1), (half, half), False, False) - d
+        d = pool_neighbourhood(d, self.pool_size) - d
         if self.shortcut is not None:
             x = x * ops.convert_to_tensor(self.shortcut)
         if keras.config.backend() == "torch":

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_poolformer.layers.affine_normalization import AffineNormalization
 from keras_poolformer.layers.data_format import from_channels_last, to_channels_last
+from keras_poolformer.layers.precision import full_precision
 
 
 def layer_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
@@ -49,7 +50,7 @@ class ChannelLayerNorm(AffineNormalization):
 
     def call(self, inputs: Any) -> Any:
         """Normalises a map of rank 4 in `data_format`."""
-        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        x = full_precision(inputs)
         x = to_channels_last(x, self.data_format)
         gamma, beta = self.affine(x.dtype)
         if keras.config.backend() == "torch":

@@ -9,6 +9,7 @@ from keras_poolformer.layers.affine_normalization import AffineNormalization
 from keras_poolformer.layers.batch_norm import BatchNorm
 from keras_poolformer.layers.channel_layer_norm import ChannelLayerNorm
 from keras_poolformer.layers.data_format import per_channel
+from keras_poolformer.layers.precision import full_precision
 
 
 def sample_mean(x: Any, spatial_axes: tuple[int, int], channel_axis: int) -> Any:
@@ -74,7 +75,7 @@ class GroupNorm1(AffineNormalization):
     def call(self, inputs: Any) -> Any:
         """Normalises a map of rank 4 in `data_format`."""
         axes = ((1, 2), 3) if self.data_format == "channels_last" else ((2, 3), 1)
-        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        x = full_precision(inputs)
         centered, residue, variance = sample_statistics(x, *axes)
         factor = ops.rsqrt(variance + self.epsilon)
         gamma, beta = self.affine(x.dtype)

@@ -14,6 +14,7 @@ from keras_poolformer.layers.data_format import (
     split_shape,
     to_channels_last,
 )
+from keras_poolformer.layers.precision import full_precision
 
 
 def int_pair(value: int | Sequence[int], argument: str, minimum: int) -> tuple[int, int]:
@@ -84,14 +85,14 @@ def average_pool(
     if keras.config.backend() == "jax":
         # XLA sums a window in the dtype of its input: nine additions in bfloat16
         # lose a digit that `pool(x) - x` then amplifies.
-        x = ops.cast(x, keras.backend.result_type(dtype, "float32"))
+        x = full_precision(x)
 
     is_same = (
         strides == (1, 1)
         and all(k % 2 == 1 and p == k // 2 for k, p in zip(pool_size, padding, strict=True))
         and not count_include_pad
     )
-    if is_same and keras.config.backend() == "jax" and _is_small(x, pool_size):
+    if is_same and _pools_by_shifts(x, pool_size):
         return ops.cast(_same_by_shifts(x, pool_size), dtype)
     if is_same:
         # Keras's "same" pads like this and excludes it: one operation, also in LiteRT.
@@ -117,15 +118,14 @@ def average_pool(
     return ops.cast(sums[:, :rows, :columns, :] * correction, dtype)
 
 
-def _is_small(x: Any, pool_size: tuple[int, int]) -> bool:
-    """Whether shifted sums are the faster pooling under JAX."""
-    import jax
+def _pools_by_shifts(x: Any, pool_size: tuple[int, int]) -> bool:
+    """Whether shifted sums are the faster pooling."""
+    if keras.config.backend() != "jax":
+        return False
+    from keras_poolformer.layers import jax_native
 
-    return (
-        jax.default_backend() == "cpu"
-        and max(pool_size) <= 9
-        and all(isinstance(size, int) for size in x.shape[1:3])
-    )
+    is_known = all(isinstance(size, int) for size in x.shape[1:3])
+    return jax_native.runs_on_cpu() and max(pool_size) <= 9 and is_known
 
 
 def _same_by_shifts(x: Any, pool_size: tuple[int, int]) -> Any:
@@ -151,8 +151,19 @@ def _same_by_shifts(x: Any, pool_size: tuple[int, int]) -> Any:
     return x
 
 
-def average_pool_transposed(x: Any, pool_size: int) -> Any:
-    """The gradient of the pooling that keeps the size and leaves the padding out.
+def pool_neighbourhood(x: Any, pool_size: int) -> Any:
+    """The average of each pixel's neighbourhood: it keeps the size and leaves the padding out.
+
+    Args:
+        x: (B, H, W, C) map.
+        pool_size: Side of the window, an odd number.
+    """
+    half = pool_size // 2
+    return average_pool(x, (pool_size, pool_size), (1, 1), (half, half), False, False)
+
+
+def pool_neighbourhood_transposed(x: Any, pool_size: int) -> Any:
+    """The gradient of `pool_neighbourhood`.
 
     Every pixel gives each neighbour an equal part of its value.
 
@@ -160,14 +171,12 @@ def average_pool_transposed(x: Any, pool_size: int) -> Any:
         x: (B, H, W, C) map.
         pool_size: Side of the window, an odd number.
     """
-    half = pool_size // 2
     rows, columns = (
-        ops.cast(window_counts(size, pool_size, 1, half, False, False), x.dtype)
+        ops.cast(window_counts(size, pool_size, 1, pool_size // 2, False, False), x.dtype)
         for size in ops.shape(x)[1:3]
     )
     counts = ops.reshape(rows, (1, -1, 1, 1)) * ops.reshape(columns, (1, 1, -1, 1))
-    size, padding = (pool_size, pool_size), (half, half)
-    return average_pool(x / counts, size, (1, 1), padding, False, False) * counts
+    return pool_neighbourhood(x / counts, pool_size) * counts
 
 
 @keras.saving.register_keras_serializable(package="keras_poolformer")

@@ -21,14 +21,14 @@ it brings.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_poolformer.layers.normalization import sample_mean, sample_statistics
-from keras_poolformer.layers.pooling import average_pool, average_pool_transposed
+from keras_poolformer.layers.pooling import pool_neighbourhood, pool_neighbourhood_transposed
+from keras_poolformer.layers.precision import full_precision
 
 CACHED_BYTES = 8 * 2**20
 """Of the hidden map that is worked on at a time. On an EPYC of 1 MiB a core in L2 and 32 MiB in
@@ -50,29 +50,29 @@ def takes(x: Any) -> bool:
 
 def folded_scale(norm: Any, layer_scale: Any, channels: int) -> Any:
     """Returns what is left of a `GroupNorm1` and a LayerScale in `pooling_branch`."""
-    scale = ops.ones((channels,), dtype=keras.backend.result_type(norm.compute_dtype, "float32"))
+    scale = full_precision(ops.ones((channels,), dtype=norm.compute_dtype))
     if norm.beta is not None:
         # It cancels. Its gradient is zero, and not missing, of which optimizers warn.
-        scale = scale + 0.0 * _full(ops.convert_to_tensor(norm.beta))
+        scale = scale + 0.0 * _value(norm.beta)
     for layer in (norm, layer_scale):
         if layer is not None and layer.gamma is not None:
-            scale = scale * _full(ops.convert_to_tensor(layer.gamma))
+            scale = scale * _value(layer.gamma)
     return scale
 
 
 def folded_mlp(norm: Any, mlp: Any, layer_scale: Any) -> tuple[Any, Any, Any, Any]:
     """Returns `w1, b1, w2, b2` of `mlp_branch` for a `GroupNorm1`, an MLP and a LayerScale."""
-    w1, w2 = (_full(ops.convert_to_tensor(dense.kernel)) for dense in (mlp.fc1, mlp.fc2))
+    w1, w2 = (_value(dense.kernel) for dense in (mlp.fc1, mlp.fc2))
     b1, b2 = (
-        ops.zeros_like(w[0]) if dense.bias is None else _full(ops.convert_to_tensor(dense.bias))
+        ops.zeros_like(w[0]) if dense.bias is None else _value(dense.bias)
         for dense, w in ((mlp.fc1, w1), (mlp.fc2, w2))
     )
     if norm.beta is not None:
-        b1 = b1 + ops.matmul(_full(ops.convert_to_tensor(norm.beta)), w1)
+        b1 = b1 + ops.matmul(_value(norm.beta), w1)
     if norm.gamma is not None:
-        w1 = w1 * _full(ops.convert_to_tensor(norm.gamma))[:, None]
+        w1 = w1 * _value(norm.gamma)[:, None]
     if layer_scale is not None:
-        scale = _full(ops.convert_to_tensor(layer_scale.gamma))
+        scale = _value(layer_scale.gamma)
         w2, b2 = w2 * scale, b2 * scale
     return w1, b1, w2, b2
 
@@ -95,17 +95,21 @@ def pooling_branch(x: Any, scale: Any, epsilon: float, pool_size: int, factors: 
     @ops.custom_gradient
     def branch(x: Any, scale: Any, *factors: Any) -> Any:
         _, d, _ = _difference(x, epsilon, pool_size)
-        y = ops.cast(_full(x) + _kept(d * scale, factors), x.dtype)
+        y = ops.cast(full_precision(x) + _kept(d * scale, factors), x.dtype)
 
         def gradient(dy: Any) -> tuple[Any, ...]:
             normalised, d, inverse = _difference(once_more(x, dy), epsilon, pool_size)
-            kept = _kept(_full(dy), factors)
+            kept = _kept(full_precision(dy), factors)
             dd = kept * scale
             # Of the norm's gradient, what goes through the mean is zero.
             slope = sample_mean(dd * d, (1, 2), 3)
-            dx = average_pool_transposed(dd, pool_size) - dd - normalised * slope
+            dx = pool_neighbourhood_transposed(dd, pool_size) - dd - normalised * slope
             dscale = ops.sum(ops.sum(kept * d, (1, 2)), 0)
-            return (ops.cast(_full(dy) + dx * inverse, x.dtype), dscale, *_none(factors))
+            return (
+                ops.cast(full_precision(dy) + dx * inverse, x.dtype),
+                dscale,
+                *_none(factors),
+            )
 
         return y, gradient
 
@@ -158,23 +162,34 @@ def mlp_branch(
             hidden = first_map(rows) if recompute else kept_hidden
             dz = _rows(_kept(dy, factors), x.dtype)
             dhidden = ops.matmul(dz, ops.transpose(m2)) * _gelu_slope(hidden)
-            dmap = _full(ops.reshape(ops.matmul(dhidden, ops.transpose(m1)), ops.shape(x)))
+            dmap = full_precision(ops.reshape(ops.matmul(dhidden, ops.transpose(m1)), ops.shape(x)))
             slope = sample_mean(dmap * normalised, (1, 2), 3)
             dx = (dmap - sample_mean(dmap, (1, 2), 3) - normalised * slope) * inverse
             activated = ops.gelu(hidden, approximate=False)
             return (
-                ops.cast(_full(dy) + dx, x.dtype),
+                ops.cast(full_precision(dy) + dx, x.dtype),
                 ops.cast(ops.matmul(ops.transpose(rows), dhidden), w1.dtype),
-                ops.sum(_full(dhidden), 0),
+                ops.sum(full_precision(dhidden), 0),
                 ops.cast(ops.matmul(ops.transpose(activated), dz), w2.dtype),
-                ops.sum(_full(dz), 0),
+                ops.sum(full_precision(dz), 0),
                 *_none(factors),
             )
 
         return y, gradient
 
+    def branch_of(x: Any, *factors: Any) -> Any:
+        return branch(x, w1, b1, w2, b2, *factors)
+
     inputs = (x,) if factors is None else (x, factors)
-    return by_parts(lambda x, *factors: branch(x, w1, b1, w2, b2, *factors), inputs, w1.shape[1])
+    _, height, width, _ = x.shape
+    if keras.config.backend() != "jax" or None in (height, width):
+        # TensorFlow's loops cost what they bring: a stage-1 block of 16 images takes 50 ms in a
+        # loop over parts of the batch and 34 ms without, JAX 32 and 49 ms.
+        return branch_of(*inputs)
+    from keras_poolformer.layers import jax_native
+
+    bytes_of_sample = height * width * w1.shape[1] * x.dtype.itemsize
+    return jax_native.by_parts(branch_of, inputs, bytes_of_sample, CACHED_BYTES)
 
 
 def once_more(x: Any, dy: Any) -> Any:
@@ -185,9 +200,9 @@ def once_more(x: Any, dy: Any) -> Any:
     """
     backend = keras.config.backend()
     if backend == "jax":
-        import jax
+        from keras_poolformer.layers import jax_native
 
-        return jax.lax.optimization_barrier((x, dy))[0]
+        return jax_native.once_more(x, dy)
     if backend == "tensorflow":
         import tensorflow as tf
 
@@ -196,24 +211,21 @@ def once_more(x: Any, dy: Any) -> Any:
     return x
 
 
+def _value(weight: Any) -> Any:
+    return full_precision(ops.convert_to_tensor(weight))
+
+
 def _difference(x: Any, epsilon: float, pool_size: int) -> tuple[Any, Any, Any]:
     """Returns x', pool(x') - x' and the inverse deviation, in float32 or better."""
     normalised, inverse = _normalise(x, epsilon)
-    half = pool_size // 2
-    size, padding = (pool_size, pool_size), (half, half)
-    pooled = average_pool(normalised, size, (1, 1), padding, False, False)
-    return normalised, pooled - normalised, inverse
+    return normalised, pool_neighbourhood(normalised, pool_size) - normalised, inverse
 
 
 def _normalise(x: Any, epsilon: float) -> tuple[Any, Any]:
     """Returns x' and the inverse deviation, in float32 or better."""
-    centered, residue, variance = sample_statistics(_full(x), (1, 2), 3)
+    centered, residue, variance = sample_statistics(full_precision(x), (1, 2), 3)
     inverse = ops.rsqrt(variance + epsilon)
     return (centered - residue) * inverse, inverse
-
-
-def _full(x: Any) -> Any:
-    return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
 
 
 def _rows(x: Any, dtype: Any) -> Any:
@@ -235,32 +247,3 @@ def _gelu_slope(x: Any) -> Any:
     """The derivative of the exact GELU."""
     density = ops.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))
     return 0.5 * (1 + ops.erf(x * math.sqrt(0.5))) + x * density
-
-
-def by_parts(function: Callable[..., Any], inputs: tuple[Any, ...], hidden: int) -> Any:
-    """Applies a function to as many samples at a time as fit into a processor's cache.
-
-    On JAX, whose compiler makes one pass of a few. TensorFlow's loops cost what they bring
-    (a stage-1 block of 16 images: 50 ms in a loop, 34 ms without; JAX 32 and 49 ms).
-
-    Args:
-        function: Of the inputs; it works on each sample by itself.
-        inputs: Tensors whose first axis is the batch, the first one a (B, H, W, C) map.
-        hidden: Channels of the largest map that the function makes.
-    """
-    batch, height, width, _ = inputs[0].shape
-    if keras.config.backend() != "jax" or None in (batch, height, width):
-        return function(*inputs)
-    import jax
-
-    # A loop over samples that several devices hold would make them wait for each other.
-    if jax.default_backend() != "cpu" or jax.device_count() > 1 or not isinstance(batch, int):
-        return function(*inputs)
-    bytes_of_sample = height * width * hidden * inputs[0].dtype.itemsize
-    samples = max(1, min(batch, CACHED_BYTES // bytes_of_sample))
-    while batch % samples:
-        samples -= 1
-    if samples == batch:
-        return function(*inputs)
-    parts = [x.reshape(batch // samples, samples, *x.shape[1:]) for x in inputs]
-    return jax.lax.map(lambda part: function(*part), parts).reshape(inputs[0].shape)

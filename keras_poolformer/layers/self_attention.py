@@ -12,6 +12,7 @@ from keras_poolformer.layers.data_format import (
     to_channels_last,
 )
 from keras_poolformer.layers.pointwise import as_convolution, linear_map
+from keras_poolformer.layers.precision import full_precision
 
 
 def attention(query: Any, key: Any, value: Any) -> Any:
@@ -27,21 +28,17 @@ def attention(query: Any, key: Any, value: Any) -> Any:
         from keras_poolformer.layers import torch_native
 
         return torch_native.attention(query, key, value)
-    if backend == "jax" and _jax_has_accelerator():
-        return ops.dot_product_attention(query, key, value)
+    if backend == "jax":
+        from keras_poolformer.layers import jax_native
+
+        if not jax_native.runs_on_cpu():
+            return ops.dot_product_attention(query, key, value)
     scale = query.shape[-1] ** -0.5
     query, key, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (query, key, value))
     scores = ops.matmul(query * scale, ops.transpose(key, (0, 1, 3, 2)))
     # In half precision a softmax over hundreds of positions loses a digit.
-    full = keras.backend.result_type(scores.dtype, "float32")
-    weights = ops.cast(ops.softmax(ops.cast(scores, full), axis=-1), value.dtype)
+    weights = ops.cast(ops.softmax(full_precision(scores), axis=-1), value.dtype)
     return ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
-
-
-def _jax_has_accelerator() -> bool:
-    import jax
-
-    return jax.default_backend() != "cpu"
 
 
 @keras.saving.register_keras_serializable(package="keras_poolformer")

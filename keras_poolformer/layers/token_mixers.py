@@ -14,7 +14,7 @@ from keras_poolformer.layers.data_format import (
     to_channels_last,
 )
 from keras_poolformer.layers.depthwise_convolution import DepthwiseConvolution
-from keras_poolformer.layers.pooling import average_pool
+from keras_poolformer.layers.pooling import pool_neighbourhood
 from keras_poolformer.layers.random_mixing import RandomMixing
 from keras_poolformer.layers.self_attention import SelfAttention
 from keras_poolformer.layers.separable_convolution import SeparableConvolution
@@ -65,9 +65,7 @@ class Pooling(keras.layers.Layer):
         """Mixes a map of rank 4 in `data_format`."""
         split_shape(inputs.shape, self.data_format)
         x = to_channels_last(inputs, self.data_format)
-        size, half = self.pool_size, self.pool_size // 2
-        pooled = average_pool(x, (size, size), (1, 1), (half, half), False, False)
-        return from_channels_last(pooled - x, self.data_format)
+        return from_channels_last(pool_neighbourhood(x, self.pool_size) - x, self.data_format)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from keras_poolformer.layers import torch_native
-from keras_poolformer.layers.residual_branches import CACHED_BYTES
+from keras_poolformer.layers import residual_branches
+from keras_poolformer.layers.pooling import pool_neighbourhood
+from keras_poolformer.layers.precision import full_precision
 
 
 class PoolingBranch(torch.autograd.Function):
@@ -32,8 +33,8 @@ class PoolingBranch(torch.autograd.Function):
         y = torch.empty_like(x)
         for part in _parts(x, x.shape[3]):
             normalised, _ = _normalise(x[part], epsilon)
-            d = _pool(normalised, pool_size).sub_(normalised)
-            _store(y, part, torch.addcmul, _full(x[part]), d, _kept(scale, factors, part))
+            d = pool_neighbourhood(normalised, pool_size).sub_(normalised)
+            _store(y, part, torch.addcmul, full_precision(x[part]), d, _kept(scale, factors, part))
         return y
 
     @staticmethod
@@ -42,9 +43,9 @@ class PoolingBranch(torch.autograd.Function):
         x, scale, factors = ctx.saved_tensors
         dx, dscale = torch.empty_like(x), torch.zeros_like(scale)
         for part in _parts(x, x.shape[3]):
-            upstream = _full(dy[part])
+            upstream = full_precision(dy[part])
             normalised, inverse = _normalise(x[part], ctx.epsilon)
-            d = _pool(normalised, ctx.pool_size).sub_(normalised)
+            d = pool_neighbourhood(normalised, ctx.pool_size).sub_(normalised)
             dd = upstream * _kept(scale, factors, part)
             kept = upstream if factors is None else upstream * factors[part]
             dscale += (kept * d).sum((0, 1, 2))
@@ -81,7 +82,7 @@ class MLPBranch(torch.autograd.Function):
             normalised = _normalise(x[part], epsilon)[0].to(x.dtype)
             rows, out = normalised.reshape(-1, channels), y[part].view(-1, channels)
             saved = None if activations is None else activations[part].view(-1, hidden)
-            for chunk in _chunks(len(rows), hidden, x.element_size()):
+            for chunk in _slices(len(rows), hidden * x.element_size()):
                 if saved is None:
                     h = torch.addmm(c1, rows[chunk], m1)
                     torch.ops.aten.gelu_(h)
@@ -114,7 +115,7 @@ class MLPBranch(torch.autograd.Function):
             dz = dz.view(-1, channels)
             saved = None if activations is None else activations[part].view(-1, hidden)
             drows = x.new_empty(rows.shape)
-            for chunk in _chunks(len(rows), hidden, x.element_size()):
+            for chunk in _slices(len(rows), hidden * x.element_size()):
                 h = torch.addmm(c1, rows[chunk], m1) if saved is None else saved[chunk]
                 dh = torch.ops.aten.gelu_backward(dz[chunk] @ m2.t(), h)
                 torch.mm(dh, m1.t(), out=drows[chunk])
@@ -129,7 +130,7 @@ class MLPBranch(torch.autograd.Function):
             slope = (gradient * normalised).mean((1, 2, 3), keepdim=True)
             gradient = gradient.sub_(gradient.mean((1, 2, 3), keepdim=True))
             gradient.addcmul_(normalised, slope, value=-1)
-            _store(dx, part, torch.addcmul, _full(upstream), gradient, inverse)
+            _store(dx, part, torch.addcmul, full_precision(upstream), gradient, inverse)
         return dx, dw1, db1, dw2, db2, None, None, None
 
 
@@ -150,19 +151,18 @@ def _refuse_higher_orders() -> None:
 def _parts(x: torch.Tensor, channels: int) -> Iterator[slice]:
     """Slices of the batch, of whose maps with so many channels one fits into the cache."""
     batch, height, width, _ = x.shape
-    size = max(1, CACHED_BYTES // (height * width * channels * x.element_size()))
-    return (slice(start, min(start + size, batch)) for start in range(0, batch, size))
+    return _slices(batch, height * width * channels * x.element_size())
 
 
-def _chunks(rows: int, channels: int, element_size: int) -> Iterator[slice]:
-    """Slices of rows for which the same holds, where one sample is too large."""
-    size = max(1, CACHED_BYTES // (channels * element_size))
-    return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
+def _slices(count: int, bytes_of_one: int) -> Iterator[slice]:
+    """Slices of `count` samples or rows that fit into the cache."""
+    size = max(1, residual_branches.CACHED_BYTES // bytes_of_one)
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def _normalise(x: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns x' and the inverse deviation, in float32 or better."""
-    full = _full(x)
+    full = full_precision(x)
     # torch's kernel computes E[x^2] - E[x]^2: exact only where the mean is taken off before.
     centered = full - full.mean((1, 2, 3), keepdim=True)
     batch, height, width, channels = x.shape
@@ -172,17 +172,8 @@ def _normalise(x: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Ten
     return normalised.permute(0, 2, 3, 1), inverse.view(-1, 1, 1, 1)
 
 
-def _full(x: torch.Tensor) -> torch.Tensor:
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-
-
 def _kept(scale: torch.Tensor, factors: Any, part: slice) -> torch.Tensor:
     return scale if factors is None else scale * factors[part]
-
-
-def _pool(x: torch.Tensor, size: int) -> torch.Tensor:
-    half = size // 2
-    return torch_native.average_pool(x, (size, size), (1, 1), (half, half), False, False)
 
 
 def _pool_transposed(x: torch.Tensor, size: int) -> torch.Tensor:

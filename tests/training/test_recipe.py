@@ -92,15 +92,19 @@ def test_recipes_build_a_model_on_pixels(name):
     assert any(layer.name == "preprocessing" for layer in model.layers)
 
 
-@pytest.mark.parametrize(("family", "size"), SIZES)
-def test_imagenet_recipes_are_the_papers(family, size):
-    recipe = find_recipe(f"{family}_{size}_imagenet".lower())
-    drop_path_rate, head_dropout_rate = RATES[family][size]
-    assert recipe.model == {
+def model_of(family, size, rates):
+    drop_path_rate, head_dropout_rate = rates[family][size]
+    return {
         "builder": f"{family}{size}",
         "drop_path_rate": drop_path_rate,
         "head_dropout_rate": head_dropout_rate,
     }
+
+
+@pytest.mark.parametrize(("family", "size"), SIZES)
+def test_imagenet_recipes_are_the_papers(family, size):
+    recipe = find_recipe(f"{family}_{size}_imagenet".lower())
+    assert recipe.model == model_of(family, size, RATES)
     assert recipe.crop_pct == (VARIANTS[size].crop_pct if family == "PoolFormer" else 1.0)
     batch, rate, optimizer, warmup = TRAININGS[family]
     large = dataclasses.replace(recipe, batch_size=batch)
@@ -120,12 +124,7 @@ def test_imagenet_recipes_are_the_papers(family, size):
 @pytest.mark.parametrize(("family", "size"), SIZES_384)
 def test_fine_tuning_at_384_is_the_papers(family, size):
     recipe = find_recipe(f"{family}_{size}_imagenet_384".lower())
-    drop_path_rate, head_dropout_rate = RATES_384[family][size]
-    assert recipe.model == {
-        "builder": f"{family}{size}",
-        "drop_path_rate": drop_path_rate,
-        "head_dropout_rate": head_dropout_rate,
-    }
+    assert recipe.model == model_of(family, size, RATES_384)
     assert (recipe.image_size, recipe.crop_pct) == (384, 1.0)
     assert (recipe.epochs, recipe.cooldown_epochs, recipe.warmup_epochs) == (30, 0, 0)
     assert (recipe.schedule, recipe.batch_size, recipe.ema) == ("constant", 1024, 0.9999)
