@@ -150,7 +150,8 @@ def _mlp_head(layer: Any, shape: Shape) -> list[Part]:
 
 def _block(layer: Any, shape: Shape) -> list[Part]:
     x = (1, *_map(layer, shape))
-    return [(layer.norm1, x), (layer.token_mixer, x), (layer.norm2, x), (layer.mlp, x)]
+    parts = (layer.norm1, layer.token_mixer, layer.norm2, layer.mlp)
+    return [(part, x) for part in parts if part is not None]  # a block may have no MLP
 
 
 def _residual_branch(layer: Any, shape: Shape) -> list[Part]:

@@ -224,6 +224,7 @@ MODELS = {
         REST - 24 * 10 + 24 * 96 + 96 * 10,
     ),
     "without the classifier": ({"include_top": False}, REST - 24 * 10),
+    "without MLPs": ({"mlp_ratios": None}, REST - MLPS),
 }
 
 
