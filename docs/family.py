@@ -3,7 +3,7 @@
     python docs/family.py
 
 Parameters and multiply-accumulates are counted from the models. What LiteRT takes was measured
-by `docs/family_litert.py` and stands in docs/family_litert.json.
+by `docs/family_litert.py` and stands in docs/measured/family_litert.json.
 """
 
 import json
@@ -18,8 +18,8 @@ from keras_poolformer.files import replacing
 from keras_poolformer.variants import FAMILIES
 
 DOCS = Path(__file__).parent
-PAGE, PICTURE = DOCS / "family.md", DOCS / "figures" / "family.png"
-MEASURED = DOCS / "family_litert.json"
+PAGE, PICTURE = DOCS / "family.md", DOCS / "measured" / "family.png"
+MEASURED = DOCS / "measured" / "family_litert.json"
 START, END = "<!-- table -->\n", "<!-- end of table -->\n"
 
 # Okabe and Ito's colours.
@@ -36,7 +36,7 @@ def rows() -> list[dict[str, Any]]:
     found = []
     for family in FAMILIES.values():
         for size, variant in family.variants.items():
-            name = f"{family.name}{size}"
+            name = family.builder_name(size)
             model = getattr(keras_poolformer, name)(weights=None)
             found.append(
                 {

@@ -1,4 +1,4 @@
-"""Measures what models of the family take in LiteRT, into docs/family_litert.json.
+"""Measures what models of the family take in LiteRT, into docs/measured/family_litert.json.
 
     KERAS_BACKEND=tensorflow python docs/family_litert.py convert PoolFormerS12 CAFormerS18
     python docs/family_litert.py time
@@ -19,7 +19,7 @@ from tflite.benchmark.timing import interleave, spread
 from tflite.convert import convert
 
 DOCS = Path(__file__).parent
-FILES, MEASURED = DOCS.parent / "runs" / "family", DOCS / "family_litert.json"
+FILES, MEASURED = DOCS.parent / "runs" / "family", DOCS / "measured" / "family_litert.json"
 MODES = ("float32", "dynamic-int8")
 ROUNDS, REPEATS = 5, 4
 

@@ -35,7 +35,7 @@ class Builder(Protocol):
 def make_builder(family: Family, size: str) -> Builder:
     """Returns the builder of one row of the table of variants."""
     variant = family.variants[size]
-    builder = f"{family.name}{size}"
+    builder = family.builder_name(size)
     default_name = family.model_name(size)
 
     def build(

@@ -69,6 +69,10 @@ class Family:
         mixers = self.arguments["token_mixer"]
         return mixers if isinstance(mixers, tuple) else (mixers,) * 4
 
+    def builder_name(self, size: str) -> str:
+        """Returns the name of a builder, such as `"PoolFormerS12"`."""
+        return f"{self.name}{size}"
+
     def model_name(self, size: str) -> str:
         """Returns the name of a model, such as `"poolformer_s12"`."""
         return f"{self.prefix or self.name}_{size}".lower()
@@ -268,19 +272,11 @@ FAMILIES = {
 """Every family, by name."""
 
 MODELS = {
-    f"{family.name}{size}": (family, size)
+    family.builder_name(size): (family, size)
     for family in FAMILIES.values()
     for size in family.variants
 }
 """The family and the size of every model, by the name of its builder, such as `"CAFormerS18"`."""
-
-
-def variant_of(depths: Sequence[int], dims: Sequence[int]) -> str | None:
-    """Returns the name of the PoolFormer with these stages, such as `"S12"`, or `None`."""
-    for name, variant in VARIANTS.items():
-        if variant.depths == tuple(depths) and variant.dims == tuple(dims):
-            return name
-    return None
 
 
 class Described(Protocol):
@@ -290,14 +286,6 @@ class Described(Protocol):
     dims: tuple[int, ...]
     norm_after_pool: bool
     token_mixers: tuple[Any, ...]
-
-
-def variant_of_model(model: Described) -> str | None:
-    """Returns the size of the PoolFormer that a MetaFormer is, such as `"S12"`, or `None`.
-
-    The second generation has the same stages; its last norm follows the pooling.
-    """
-    return None if model.norm_after_pool else variant_of(model.depths, model.dims)
 
 
 def row_of(model: Described) -> tuple[Family, str] | None:
@@ -324,7 +312,7 @@ def row_of(model: Described) -> tuple[Family, str] | None:
 def name_of(model: Described) -> str | None:
     """Returns the name of the builder that makes a MetaFormer like this one, or `None`."""
     row = row_of(model)
-    return None if row is None else f"{row[0].name}{row[1]}"
+    return None if row is None else row[0].builder_name(row[1])
 
 
 def bare_mixer(mixer: LayerSpec) -> tuple[str, dict[str, Any]]:

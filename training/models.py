@@ -80,7 +80,7 @@ def published_model(
     if head_dropout_rate is None:
         head_dropout_rate = variant.head_dropout_rate
     if token_mixer is None:
-        token_mixer = family.arguments.get("token_mixer", "pooling")
+        token_mixer = family.arguments["token_mixer"]
     return make_builder(family, size)(
         include_preprocessing=True,
         input_shape=input_shape,

@@ -97,7 +97,7 @@ def _models(*families: str) -> Iterator[tuple[str, str, float]]:
     """Builder, name and accuracy at 224 pixels of the models of some families."""
     for family in map(FAMILIES.__getitem__, families):
         for size, variant in family.variants.items():
-            yield f"{family.name}{size}", family.model_name(size), variant.top1
+            yield family.builder_name(size), family.model_name(size), variant.top1
 
 
 def _authors() -> Iterator[Preset]:
