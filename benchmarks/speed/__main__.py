@@ -36,7 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for job in jobs:
             print(f"{job.name} ...", file=sys.stderr, flush=True)
             parts = _in_groups(contenders, options.together)
-            results = [run(part, job, options.rounds, options.steps) for part in parts]
+            results = [
+                run([(contender, job) for contender in part], options.rounds, options.steps)
+                for part in parts
+            ]
             rows = _rows(job, results)
             print(report.table(job, rows), end="\n\n", flush=True)
             outcome["jobs"].append({"job": vars(job), "rows": rows})

@@ -51,8 +51,8 @@ def table(job: Job, rows: Sequence[dict[str, Any]]) -> str:
     lines = [
         f"### {job.name[0].upper()}{job.name[1:]}",
         "",
-        "| | ratio | quartiles | ms | images/s | memory, MB |",
-        "|---|---|---|---|---|---|",
+        "| | ratio | quartiles | ms | images/s | memory, MB | build, s | first step, s |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     timed = [row for row in rows if "milliseconds" in row]
     for row in sorted(timed, key=lambda row: row["milliseconds"]):
@@ -62,7 +62,7 @@ def table(job: Job, rows: Sequence[dict[str, Any]]) -> str:
         rate = 1000 * job.batch / row["milliseconds"]
         lines.append(
             f"| {row['contender']} | {ratio} | {quartiles} | {row['milliseconds']:.1f} "
-            f"| {rate:.1f} | {memory} |"
+            f"| {rate:.1f} | {memory} | {row['build_seconds']:.1f} | {row['first_seconds']:.1f} |"
         )
     absent = [row for row in rows if row["problem"]]
     if absent:

@@ -106,7 +106,7 @@ class Worker:
 
 
 def run(
-    contenders: Sequence[Contender], job: Job, rounds: int, steps: int, seed: int = 0
+    entries: Sequence[tuple[Contender, Job]], rounds: int, steps: int, seed: int = 0
 ) -> list[Result]:
     """Times contenders in turns, in an order that each round draws anew.
 
@@ -114,16 +114,15 @@ def run(
     every turn, which brings its data back into the caches.
 
     Args:
-        contenders: Who takes part, all at once: each keeps its memory meanwhile.
-        job: What they do.
+        entries: Who takes part with what, all at once: each keeps its memory meanwhile.
         rounds: Turns of each.
         steps: Timed steps of a turn.
         seed: Of the orders.
     """
-    results = [Result(contender.name) for contender in contenders]
+    results = [Result(contender.name) for contender, _ in entries]
     workers: dict[int, Worker] = {}
     try:
-        for index, contender in enumerate(contenders):
+        for index, (contender, job) in enumerate(entries):
             lacking = [p for p in contender.packages if importlib.util.find_spec(p) is None]
             if lacking or not contender.takes(job):
                 results[index].problem = (

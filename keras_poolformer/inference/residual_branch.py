@@ -9,7 +9,7 @@ from keras import ops
 from keras_poolformer.inference.pooling_branch import has_own_branches
 from keras_poolformer.layers.mlp import ChannelMLP
 from keras_poolformer.layers.normalization import GroupNorm1
-from keras_poolformer.layers.residual_branches import folded_mlp, mlp_branch
+from keras_poolformer.layers.residual_branches import MLPWeights, mlp_branch
 
 
 @keras.saving.register_keras_serializable(package="keras_poolformer")
@@ -49,7 +49,7 @@ class ResidualBranch(keras.layers.Layer):
         """Maps a tensor to one of the same shape."""
         if self._is_poolformer_mlp() and has_own_branches(inputs):
             norm, mlp = self.layers
-            return mlp_branch(inputs, *folded_mlp(norm, mlp, None), norm.epsilon)
+            return mlp_branch(inputs, MLPWeights.of(norm, mlp, None), norm.epsilon)
         y = self._branch(inputs)
         if self.shortcut is None:
             return inputs + y

@@ -177,10 +177,10 @@ class MetaFormerBlock(keras.layers.Layer):
         if self.mlp is None:
             return x
         if self._has_own_branches(x) and self.mlp.is_plain:
-            weights = residual_branches.folded_mlp(self.norm2, self.mlp, self.layer_scale2)
+            weights = residual_branches.MLPWeights.of(self.norm2, self.mlp, self.layer_scale2)
             factors = self.drop_path2.factors(x, training)
             return residual_branches.mlp_branch(
-                x, *weights, self.norm2.epsilon, factors, self.recompute
+                x, weights, self.norm2.epsilon, factors, self.recompute
             )
         y = self.mlp(self.norm2(x), training=training)
         y = self._branch(y, self.layer_scale2, self.drop_path2, training)

@@ -14,14 +14,14 @@ Two things make it fewer:
 With x' = (x - mean) / deviation of a sample, `f` what stochastic depth multiplies it by:
 
     pooling_branch(x) = x + f * scale * (pool(x') - x')
-    mlp_branch(x)     = x + f * (gelu(x' @ w1 + b1) @ w2 + b2)
+    mlp_branch(x)     = x + f * (gelu(x' @ w1 + b1) @ w2 + b2), all folded into w1, b1, w2, b2
 
 Nothing is approximated. `docs/fusion.md` derives the algebra; `docs/performance.md` has what
 it brings.
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -60,21 +60,47 @@ def folded_scale(norm: Any, layer_scale: Any, channels: int) -> Any:
     return scale
 
 
-def folded_mlp(norm: Any, mlp: Any, layer_scale: Any) -> tuple[Any, Any, Any, Any]:
-    """Returns `w1, b1, w2, b2` of `mlp_branch` for a `GroupNorm1`, an MLP and a LayerScale."""
-    w1, w2 = (_value(dense.kernel) for dense in (mlp.fc1, mlp.fc2))
-    b1, b2 = (
-        ops.zeros_like(w[0]) if dense.bias is None else _value(dense.bias)
-        for dense, w in ((mlp.fc1, w1), (mlp.fc2, w2))
-    )
-    if norm.beta is not None:
-        b1 = b1 + ops.matmul(_value(norm.beta), w1)
-    if norm.gamma is not None:
-        w1 = w1 * _value(norm.gamma)[:, None]
-    if layer_scale is not None:
-        scale = _value(layer_scale.gamma)
-        w2, b2 = w2 * scale, b2 * scale
-    return w1, b1, w2, b2
+class MLPWeights(NamedTuple):
+    """What an MLP branch has of a norm, an MLP and a LayerScale, in float32 or better.
+
+    `gamma` and `beta` (C,) are the norm's, `w1` (C, hidden), `b1` (hidden,), `w2` (hidden, C)
+    and `b2` (C,) the MLP's, `scale` (C,) is the LayerScale. `None` stands for one that is not
+    there.
+    """
+
+    gamma: Any
+    beta: Any
+    w1: Any
+    b1: Any
+    w2: Any
+    b2: Any
+    scale: Any
+
+    @classmethod
+    def of(cls, norm: Any, mlp: Any, layer_scale: Any) -> "MLPWeights":
+        """Returns those of a `GroupNorm1`, a `ChannelMLP` and a `LayerScale` or `None`."""
+        weights = (
+            norm.gamma,
+            norm.beta,
+            mlp.fc1.kernel,
+            mlp.fc1.bias,
+            mlp.fc2.kernel,
+            mlp.fc2.bias,
+            None if layer_scale is None else layer_scale.gamma,
+        )
+        return cls(*(None if weight is None else _value(weight) for weight in weights))
+
+    def folded(self) -> tuple[Any, Any, Any, Any]:
+        """Returns the two matrices and biases that remain of them all."""
+        _, beta, w1, b1, w2, b2, scale = self
+        b1, b2 = (ops.zeros_like(w[0]) if b is None else b for b, w in ((b1, w1), (b2, w2)))
+        if beta is not None:
+            b1 = b1 + ops.matmul(beta, w1)
+        if self.gamma is not None:
+            w1 = w1 * self.gamma[:, None]
+        if scale is not None:
+            w2, b2 = w2 * scale, b2 * scale
+        return w1, b1, w2, b2
 
 
 def pooling_branch(x: Any, scale: Any, epsilon: float, pool_size: int, factors: Any = None) -> Any:
@@ -117,23 +143,13 @@ def pooling_branch(x: Any, scale: Any, epsilon: float, pool_size: int, factors: 
 
 
 def mlp_branch(
-    x: Any,
-    w1: Any,
-    b1: Any,
-    w2: Any,
-    b2: Any,
-    epsilon: float,
-    factors: Any = None,
-    recompute: bool = False,
+    x: Any, weights: MLPWeights, epsilon: float, factors: Any = None, recompute: bool = False
 ) -> Any:
-    """Returns `x + factors * (gelu(x' @ w1 + b1) @ w2 + b2)`.
+    """Returns `x + factors * scale * (gelu((gamma * x' + beta) @ w1 + b1) @ w2 + b2)`.
 
     Args:
         x: (B, H, W, C) map. Its dtype is that of the matrix products.
-        w1: (C, hidden), with the norm's scale in it, in float32 or better.
-        b1: (hidden,), with the norm's shift in it.
-        w2: (hidden, C), with LayerScale in it.
-        b2: (C,), with LayerScale in it.
+        weights: Of the norm, the MLP and the LayerScale.
         epsilon: Added to the variance.
         factors: (B, 1, 1, 1) of stochastic depth in float32, or `None`. They get no gradient.
         recompute: Whether the gradient computes the hidden map once more, one of the six matrix
@@ -142,7 +158,8 @@ def mlp_branch(
     if keras.config.backend() == "torch":
         from keras_poolformer.layers import torch_branches
 
-        return torch_branches.MLPBranch.apply(x, w1, b1, w2, b2, epsilon, factors, recompute)
+        return torch_branches.MLPBranch.apply(x, *weights, epsilon, factors, recompute)
+    w1, b1, w2, b2 = weights.folded()
 
     @ops.custom_gradient
     def branch(x: Any, w1: Any, b1: Any, w2: Any, b2: Any, *factors: Any) -> Any:

@@ -34,7 +34,9 @@ class PoolingBranch(torch.autograd.Function):
         for part in _parts(x, x.shape[3]):
             normalised, _ = _normalise(x[part], epsilon)
             d = pool_neighbourhood(normalised, pool_size).sub_(normalised)
-            _store(y, part, torch.addcmul, full_precision(x[part]), d, _kept(scale, factors, part))
+            _store(
+                y, part, torch.addcmul, full_precision(x[part]), d, _product(scale, factors, part)
+            )
         return y
 
     @staticmethod
@@ -46,7 +48,7 @@ class PoolingBranch(torch.autograd.Function):
             upstream = full_precision(dy[part])
             normalised, inverse = _normalise(x[part], ctx.epsilon)
             d = pool_neighbourhood(normalised, ctx.pool_size).sub_(normalised)
-            dd = upstream * _kept(scale, factors, part)
+            dd = upstream * _product(scale, factors, part)
             kept = upstream if factors is None else upstream * factors[part]
             dscale += (kept * d).sum((0, 1, 2))
             # Of the norm's gradient, what goes through the mean is zero.
@@ -58,55 +60,63 @@ class PoolingBranch(torch.autograd.Function):
 
 
 class MLPBranch(torch.autograd.Function):
-    """`x + factors * (gelu(x' @ w1 + b1) @ w2 + b2)`."""
+    """`x + factors * scale * (gelu((gamma * x' + beta) @ w1 + b1) @ w2 + b2)`.
+
+    The kernels of the norm and of the last sum take `gamma`, `beta` and `scale` at no cost, so
+    that nothing is folded into the matrices forward: at batch 1 their maps are smaller. The
+    gradient folds, since it then needs `x'` alone.
+    """
 
     @staticmethod
     def forward(
         ctx: Any,
         x: Any,
+        gamma: Any,
+        beta: Any,
         w1: Any,
         b1: Any,
         w2: Any,
         b2: Any,
+        scale: Any,
         epsilon: float,
         factors: Any,
         recompute: bool,
     ) -> torch.Tensor:
         x, channels, hidden = x.contiguous(), x.shape[3], w1.shape[1]
-        m1, c1, m2, c2 = (weight.to(x.dtype) for weight in (w1, b1, w2, b2))
+        m1, c1, m2, c2 = (None if w is None else w.to(x.dtype) for w in (w1, b1, w2, b2))
         activations = None
         if any(ctx.needs_input_grad) and not recompute:
             activations = x.new_empty((*x.shape[:3], hidden))
         y = torch.empty_like(x)
         for part in _parts(x, hidden):
-            normalised = _normalise(x[part], epsilon)[0].to(x.dtype)
+            normalised = _normalise(x[part], epsilon, gamma, beta)[0].to(x.dtype)
             rows, out = normalised.reshape(-1, channels), y[part].view(-1, channels)
             saved = None if activations is None else activations[part].view(-1, hidden)
             for chunk in _slices(len(rows), hidden * x.element_size()):
-                if saved is None:
-                    h = torch.addmm(c1, rows[chunk], m1)
-                    torch.ops.aten.gelu_(h)
-                else:
-                    h = F.gelu(torch.addmm(c1, rows[chunk], m1, out=saved[chunk]))
-                torch.addmm(c2, h, m2, out=out[chunk])
-            if factors is not None:
-                y[part] *= factors[part].to(x.dtype)
-            y[part] += x[part]
-        ctx.save_for_backward(x, activations, w1, b1, w2, factors)
+                h = _linear(rows[chunk], m1, c1, None if saved is None else saved[chunk])
+                h = torch.ops.aten.gelu_(h) if saved is None else F.gelu(h)
+                _linear(h, m2, c2, out[chunk])
+            if scale is None and factors is None:
+                y[part] += x[part]
+            else:
+                factor = _product(scale, factors, part).to(x.dtype)
+                torch.addcmul(x[part], y[part], factor, out=y[part])
+        ctx.save_for_backward(x, activations, gamma, beta, w1, b1, w2, b2, scale, factors)
         ctx.epsilon = epsilon
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[Any, ...]:
         _refuse_higher_orders()
-        x, activations, w1, b1, w2, factors = ctx.saved_tensors
+        x, activations, gamma, beta, w1, b1, w2, b2, scale, factors = ctx.saved_tensors
+        weights = residual_branches.MLPWeights(gamma, beta, w1, b1, w2, b2, scale)
         channels, hidden = w1.shape
-        m1, c1, m2 = (weight.to(x.dtype) for weight in (w1, b1, w2))
+        m1, c1, m2, _ = (weight.to(x.dtype) for weight in weights.folded())
         dx = torch.empty_like(x)
         dw1, dw2 = torch.empty_like(w1), torch.empty_like(w2)
         db1, db2 = w1.new_zeros(hidden), w1.new_zeros(channels)
         # A layer that is frozen needs no gradients of its weights.
-        is_trained = any(ctx.needs_input_grad[1:5])
+        is_trained = any(ctx.needs_input_grad[1:8])
         for part in _parts(x, hidden):
             normalised, inverse = _normalise(x[part], ctx.epsilon)
             rows = normalised.to(x.dtype).reshape(-1, channels)
@@ -131,7 +141,29 @@ class MLPBranch(torch.autograd.Function):
             gradient = gradient.sub_(gradient.mean((1, 2, 3), keepdim=True))
             gradient.addcmul_(normalised, slope, value=-1)
             _store(dx, part, torch.addcmul, full_precision(upstream), gradient, inverse)
-        return dx, dw1, db1, dw2, db2, None, None, None
+        dweights = _unfolded(weights, dw1, db1, dw2, db2) if is_trained else (None,) * 7
+        return dx, *dweights, None, None, None
+
+
+def _unfolded(
+    weights: residual_branches.MLPWeights, dw1: Any, db1: Any, dw2: Any, db2: Any
+) -> tuple[Any, ...]:
+    """The gradients of all weights from those of the two matrices and biases that remain."""
+    gamma, beta, w1, b1, w2, b2, scale = weights
+    dgamma = dbeta = dscale = None
+    if gamma is not None:
+        dgamma = torch.linalg.vecdot(dw1, w1)
+        dw1.mul_(gamma[:, None])
+    if beta is not None:
+        dbeta = w1 @ db1
+        dw1.addr_(beta, db1)
+    if scale is not None:
+        dscale = torch.linalg.vecdot(dw2, w2, dim=0)
+        if b2 is not None:
+            dscale += db2 * b2
+        dw2.mul_(scale)
+        db2 = db2 * scale
+    return dgamma, dbeta, dw1, None if b1 is None else db1, dw2, None if b2 is None else db2, dscale
 
 
 def _refuse_higher_orders() -> None:
@@ -160,20 +192,32 @@ def _slices(count: int, bytes_of_one: int) -> Iterator[slice]:
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
-def _normalise(x: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns x' and the inverse deviation, in float32 or better."""
+def _normalise(
+    x: torch.Tensor, epsilon: float, gamma: Any = None, beta: Any = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns `gamma * x' + beta` and the inverse deviation, in float32 or better."""
     full = full_precision(x)
     # torch's kernel computes E[x^2] - E[x]^2: exact only where the mean is taken off before.
     centered = full - full.mean((1, 2, 3), keepdim=True)
     batch, height, width, channels = x.shape
     normalised, _, inverse = torch.native_group_norm(
-        centered.permute(0, 3, 1, 2), None, None, batch, channels, height * width, 1, epsilon
+        centered.permute(0, 3, 1, 2), gamma, beta, batch, channels, height * width, 1, epsilon
     )
     return normalised.permute(0, 2, 3, 1), inverse.view(-1, 1, 1, 1)
 
 
-def _kept(scale: torch.Tensor, factors: Any, part: slice) -> torch.Tensor:
-    return scale if factors is None else scale * factors[part]
+def _product(scale: Any, factors: Any, part: slice) -> torch.Tensor:
+    """A factor for each channel times one for each sample; one of the two may be `None`."""
+    if factors is None:
+        return scale
+    return factors[part] if scale is None else scale * factors[part]
+
+
+def _linear(rows: torch.Tensor, matrix: torch.Tensor, bias: Any, out: Any) -> torch.Tensor:
+    """`rows @ matrix + bias`, into `out` if there is one."""
+    if bias is None:
+        return torch.mm(rows, matrix, out=out)
+    return torch.addmm(bias, rows, matrix, out=out)
 
 
 def _pool_transposed(x: torch.Tensor, size: int) -> torch.Tensor:

@@ -17,13 +17,14 @@ JOB = Job("inference", 1, size=64, threads=1)
 def test_a_ratio_is_taken_within_a_round_and_the_median_over_them():
     # The machine was three times slower in the second round; the ratios do not see it.
     timm = Result("timm", seconds=[[1.0, 1.2, 1.1], [3.3], [1.0]])
-    ours = Result("ours", seconds=[[0.55], [1.65, 1.6, 1.7], [0.9]], memory=5_000_000)
+    ours = Result("ours", build=1.5, first=2.0, memory=5_000_000)
+    ours.seconds = [[0.55], [1.65, 1.6, 1.7], [0.9]]
     row = report.summary(JOB, [timm, ours])["rows"][1]
     assert row["ratio"] == pytest.approx(0.5)
     assert row["quartiles"] == pytest.approx([0.5, 0.7])
     assert row["milliseconds"] == pytest.approx(900)
     text = report.table(JOB, report.summary(JOB, [timm, ours])["rows"])
-    assert "| ours | 0.50 | 0.50-0.70 | 900.0 | 1.1 | 5 |" in text
+    assert "| ours | 0.50 | 0.50-0.70 | 900.0 | 1.1 | 5 | 1.5 | 2.0 |" in text
 
 
 def test_who_took_no_part_is_named_with_the_reason():
@@ -35,7 +36,9 @@ def test_two_contenders_run_in_processes_of_their_own():
     ours = next(c for c in CONTENDERS if c.name == "keras_poolformer, PyTorch")
     absent = Contender("absent", "nowhere", packages=("no_such_package",))
     broken = Contender("broken", "benchmarks.speed.ours", "no_such_function")
-    timm, keras_poolformer, *others = run([REFERENCE, ours, absent, broken], JOB, 2, 2)
+    timm, keras_poolformer, *others = run(
+        [(contender, JOB) for contender in (REFERENCE, ours, absent, broken)], 2, 2
+    )
     for result in (timm, keras_poolformer):
         assert result.problem is None
         assert [len(times) for times in result.seconds] == [2, 2]
@@ -46,10 +49,10 @@ def test_two_contenders_run_in_processes_of_their_own():
 
 
 def test_the_command_writes_a_table_a_file_and_a_picture(tmp_path, capsys, monkeypatch):
-    def fake(contenders, job, rounds, steps):
+    def fake(entries, rounds, steps):
         return [
             Result(c.name, seconds=[[0.01 * (i + 1)] * steps] * rounds, memory=1)
-            for i, c in enumerate(contenders)
+            for i, (c, _) in enumerate(entries)
         ]
 
     monkeypatch.setattr(command, "run", fake)

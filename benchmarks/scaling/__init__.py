@@ -1,0 +1,1 @@
+"""Time and memory of a PoolFormer against resolution, batch and depth."""
