@@ -84,13 +84,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             )
     from benchmarks.input.stages import pipelines
     from training.datasets.check import check_dataset
-    from training.datasets.dataset import load_dataset
+    from training.datasets.dataset import Split, load_dataset
     from training.recipe import find_recipe
 
     recipe = find_recipe(options.recipe)
     with _folder(options.data) as folder:
         dataset, _ = check_dataset(load_dataset(folder), verbose=0)
         classes, split = len(dataset.class_names), dataset.train
+        assert isinstance(split, Split)  # a folder's images are files
         batch = min(options.batch_size, len(split))
         made = pipelines(split, recipe.augmentation, classes, options.image_size, batch)
         rates: dict[str, list[float]] = {stage: [] for stage in made}

@@ -8,9 +8,17 @@ from training.augmentation import Augmentation
 from training.datasets.dataset import Split
 from training.pipeline import TrainingPipeline
 
-NOTHING = {"flip": 0.0, "rotation": 0.0, "zoom": 0.0, "shift": 0.0, "rand_augment": 0,
-           "erasing": 0.0, "mixup": 0.0, "cutmix": 0.0}  # fmt: skip
-STAGES = {
+NOTHING: dict[str, Any] = {
+    "flip": 0.0,
+    "rotation": 0.0,
+    "zoom": 0.0,
+    "shift": 0.0,
+    "rand_augment": 0,
+    "erasing": 0.0,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+}
+STAGES: dict[str, tuple[str, ...]] = {
     "decode, crop, resize": (),
     "flip, rotate, zoom, shift": ("flip", "rotation", "zoom", "shift"),
     "RandAugment": ("rand_augment",),

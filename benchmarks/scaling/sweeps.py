@@ -1,7 +1,7 @@
 """What is varied, and what time and memory should be proportional to."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.speed.job import Job
 from keras_poolformer.variants import VARIANTS
@@ -30,27 +30,23 @@ DEPTHS = ("S12", "S24", "S36")
 """Variants of the same channels. M36 and M48 have wider maps."""
 
 
-def _with(job: Job, **changes: object) -> Job:
-    return Job(**{**vars(job), **changes})  # type: ignore[arg-type]
-
-
 SWEEPS = (
     Sweep(
         "resolution",
         "pixels of an image",
-        lambda job: [_with(job, size=size, batch=1) for size in RESOLUTIONS],
+        lambda job: [replace(job, size=size, batch=1) for size in RESOLUTIONS],
         lambda job: job.size**2,
     ),
     Sweep(
         "batch",
         "images of a batch",
-        lambda job: [_with(job, batch=batch) for batch in BATCHES],
+        lambda job: [replace(job, batch=batch) for batch in BATCHES],
         lambda job: job.batch,
     ),
     Sweep(
         "depth",
         "blocks",
-        lambda job: [_with(job, variant=variant, batch=4) for variant in DEPTHS],
+        lambda job: [replace(job, variant=variant, batch=4) for variant in DEPTHS],
         lambda job: sum(VARIANTS[job.variant].depths),
     ),
 )

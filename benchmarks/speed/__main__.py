@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed import picture, report
+from benchmarks.speed import ceiling, picture, report
 from benchmarks.speed.contenders import CONTENDERS, REFERENCE, Contender
 from benchmarks.speed.job import PRECISIONS, TASKS, Job
 from benchmarks.speed.turns import run
@@ -40,9 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 run([(contender, job) for contender in part], options.rounds, options.steps)
                 for part in parts
             ]
-            rows = _rows(job, results)
+            rates = ceiling.measure(job)
+            rows = _rows(job, results, rates)
             print(report.table(job, rows), end="\n\n", flush=True)
-            outcome["jobs"].append({"job": vars(job), "rows": rows})
+            outcome["jobs"].append({"job": vars(job), "rates": rates, "rows": rows})
         if options.output is not None:
             done = [part["rows"] for part in outcome["jobs"]]
             _write(outcome, list(zip(jobs, done, strict=True)), options.output)
@@ -63,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
         "--batch",
         nargs="+",
         type=int,
-        help="images of a step; by default 1 and 16 for inference, 16 for training",
+        help="images of a step; by default 1 and 16 for inference, 16 for training, and 128 "
+        "instead of 16 with a GPU",
     )
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
     parser.add_argument("--variant", choices=list(VARIANTS), default="S12")
@@ -97,8 +99,9 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
             f"Received: {options.together}"
         )
     jobs = []
+    many = 128 if ceiling.has_gpu() else 16
     for task in options.task:
-        for batch in options.batch or ((1, 16) if task == "inference" else (16,)):
+        for batch in options.batch or ((1, many) if task == "inference" else (many,)):
             if batch < 1:
                 raise ValueError(f"`--batch` must be at least 1. Received: {batch}")
             jobs += [
@@ -129,11 +132,13 @@ def _in_groups(contenders: Sequence[Contender], together: int) -> list[list[Cont
     ]
 
 
-def _rows(job: Job, results: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+def _rows(
+    job: Job, results: Sequence[Sequence[Any]], rates: dict[str, float]
+) -> list[dict[str, Any]]:
     """The rows of all groups; the reference's is that of the first group."""
     rows: list[dict[str, Any]] = []
     for group in results:
-        found = report.summary(job, group)["rows"]
+        found = report.summary(job, group, rates)["rows"]
         rows += found if not rows else found[1:]
     return rows
 

@@ -80,6 +80,8 @@ CONTENDERS = (
                   packages=(backend,))
         for backend, name in _BACKENDS.items()
     ),
+    Contender("keras_poolformer compiled, PyTorch", "benchmarks.speed.ours",
+              options={"compiled": True}, backend="torch", packages=("torch",)),
     *(
         Contender(f"keras_poolformer recomputing, {name}", "benchmarks.speed.ours",
                   options={"recompute": True}, backend=backend, tasks=("training",),

@@ -10,8 +10,17 @@ from benchmarks.speed.job import Job
 from benchmarks.speed.keras_steps import make_step
 
 
-def make(job: Job, fused: bool = False, recompute: bool = False) -> Callable[[], Any]:
-    """Returns a step of this library's PoolFormer."""
+def make(
+    job: Job, fused: bool = False, recompute: bool = False, compiled: bool = False
+) -> Callable[[], Any]:
+    """Returns a step of this library's PoolFormer.
+
+    Args:
+        job: What is timed.
+        fused: Whether the model is fused for inference.
+        recompute: Whether training computes hidden maps twice instead of keeping them.
+        compiled: Whether PyTorch compiles what it runs. TensorFlow and JAX always do.
+    """
 
     def build(job: Job) -> keras.Model:
         model = getattr(keras_poolformer, f"PoolFormer{job.variant}")(
@@ -19,4 +28,4 @@ def make(job: Job, fused: bool = False, recompute: bool = False) -> Callable[[],
         )
         return keras_poolformer.inference.fuse(model) if fused else model
 
-    return make_step(build, job)
+    return make_step(build, job, compiled)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.speed.ceiling import shares
 from benchmarks.speed.job import Job
 from benchmarks.speed.turns import Result
 
@@ -18,10 +19,18 @@ def ratios(result: Result, reference: Result) -> np.ndarray:
     return result.medians[:rounds] / reference.medians[:rounds]
 
 
-def summary(job: Job, results: Sequence[Result]) -> dict[str, Any]:
+def summary(
+    job: Job, results: Sequence[Result], rates: dict[str, float] | None = None
+) -> dict[str, Any]:
     """Returns what of a job goes into the JSON file, a row for each contender.
 
-    Times are in milliseconds, memory in bytes. `ratio` is the median over the rounds of the
+    Args:
+        job: What was timed.
+        results: What the contenders did.
+        rates: The machine's, as `ceiling.measure` returns them, or `None`.
+
+    Times are in milliseconds, memory in bytes, `matrix` and `bandwidth` shares of the rates.
+    `ratio` is the median over the rounds of the
     contender's time over the reference's in the same round, with its quartiles; it is `None`
     where the reference took no part.
     """
@@ -38,6 +47,7 @@ def summary(job: Job, results: Sequence[Result]) -> dict[str, Any]:
                 "ratio": None if spread is None else spread[1],
                 "quartiles": None if spread is None else [spread[0], spread[2]],
                 "memory": result.memory,
+                **({} if rates is None else shares(job, float(np.median(result.medians)), rates)),
                 "build_seconds": result.build,
                 "first_seconds": result.first,
                 "seconds": result.seconds,
@@ -51,8 +61,9 @@ def table(job: Job, rows: Sequence[dict[str, Any]]) -> str:
     lines = [
         f"### {job.name[0].upper()}{job.name[1:]}",
         "",
-        "| | ratio | quartiles | ms | images/s | memory, MB | build, s | first step, s |",
-        "|---|---|---|---|---|---|---|---|",
+        "| | ratio | quartiles | ms | images/s | of the matrix rate | of the bandwidth "
+        "| memory, MB | build, s | first step, s |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     timed = [row for row in rows if "milliseconds" in row]
     for row in sorted(timed, key=lambda row: row["milliseconds"]):
@@ -60,9 +71,13 @@ def table(job: Job, rows: Sequence[dict[str, Any]]) -> str:
         quartiles = "" if row["quartiles"] is None else "{:.2f}-{:.2f}".format(*row["quartiles"])
         memory = "" if row["memory"] is None else f"{row['memory'] / 1e6:.0f}"
         rate = 1000 * job.batch / row["milliseconds"]
+        matrix, bandwidth = (
+            f"{row[share]:.0%}" if share in row else "" for share in ("matrix", "bandwidth")
+        )
         lines.append(
             f"| {row['contender']} | {ratio} | {quartiles} | {row['milliseconds']:.1f} "
-            f"| {rate:.1f} | {memory} | {row['build_seconds']:.1f} | {row['first_seconds']:.1f} |"
+            f"| {rate:.1f} | {matrix} | {bandwidth} | {memory} "
+            f"| {row['build_seconds']:.1f} | {row['first_seconds']:.1f} |"
         )
     absent = [row for row in rows if row["problem"]]
     if absent:

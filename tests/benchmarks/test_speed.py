@@ -1,12 +1,15 @@
 """Timing contenders in turns: what is compared with what, and what is written down."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
+import keras_poolformer
 from benchmarks.speed import __main__ as command
 from benchmarks.speed import report
+from benchmarks.speed.ceiling import floor, measure
 from benchmarks.speed.contenders import CONTENDERS, REFERENCE, Contender
 from benchmarks.speed.job import Job
 from benchmarks.speed.turns import Result, run
@@ -19,12 +22,32 @@ def test_a_ratio_is_taken_within_a_round_and_the_median_over_them():
     timm = Result("timm", seconds=[[1.0, 1.2, 1.1], [3.3], [1.0]])
     ours = Result("ours", build=1.5, first=2.0, memory=5_000_000)
     ours.seconds = [[0.55], [1.65, 1.6, 1.7], [0.9]]
-    row = report.summary(JOB, [timm, ours])["rows"][1]
+    rates = {"matrix": 1e9, "bandwidth": 1e9}
+    row = report.summary(JOB, [timm, ours], rates)["rows"][1]
     assert row["ratio"] == pytest.approx(0.5)
     assert row["quartiles"] == pytest.approx([0.5, 0.7])
     assert row["milliseconds"] == pytest.approx(900)
-    text = report.table(JOB, report.summary(JOB, [timm, ours])["rows"])
-    assert "| ours | 0.50 | 0.50-0.70 | 900.0 | 1.1 | 5 | 1.5 | 2.0 |" in text
+    assert row["matrix"] == pytest.approx(floor(JOB)["macs"] / 0.9e9)
+    text = report.table(JOB, report.summary(JOB, [timm, ours], rates)["rows"])
+    assert "| ours | 0.50 | 0.50-0.70 | 900.0 | 1.1 | 17% | 7% | 5 | 1.5 | 2.0 |" in text
+
+
+@pytest.mark.parametrize("variant", ["S12", "M36"])
+def test_a_step_needs_the_products_that_the_library_counts(variant):
+    job = Job("inference", 2, variant=variant)
+    model = getattr(keras_poolformer, f"PoolFormer{variant}")()
+    assert floor(job)["macs"] == 2 * keras_poolformer.count_macs(model)
+    training = floor(dataclasses.replace(job, task="training"))
+    assert training["macs"] == 3 * floor(job)["macs"]
+    assert training["bytes"] > 3 * floor(job)["bytes"]
+    half = floor(dataclasses.replace(job, precision="bfloat16"))
+    assert half["bytes"] == floor(job)["bytes"] / 2
+
+
+def test_the_rates_of_this_machine_are_measured():
+    rates = measure(JOB)
+    assert 1e8 < rates["matrix"] < 1e16
+    assert 1e8 < rates["bandwidth"] < 1e14
 
 
 def test_who_took_no_part_is_named_with_the_reason():
