@@ -2,15 +2,18 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
-# The one that takes longest first.
-BACKENDS := tensorflow jax torch
+# Those that take longest first, so that two at a time end together.
+TESTS := tensorflow-library jax-library tensorflow-tools jax-tools torch-library torch-tools
+TOOLS := tests/training tests/tflite tests/benchmarks tests/examples
+library := tests $(TOOLS:%=--ignore=%)
+tools := $(TOOLS)
 DEMO := runs/demo
 WEB := tflite/web
 MODEL ?= $(wildcard $(DEMO)/model.tflite)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo web test test-all lint format clean $(BACKENDS:%=test-%)
+.PHONY: help demo web test test-all lint format clean $(TESTS:%=test-%)
 
 help:
 	@echo "make demo      install, train on handwritten digits, export to LiteRT, compare (minutes)"
@@ -35,16 +38,18 @@ $(WEB)/node_modules/.package-lock.json: $(WEB)/package.json $(WEB)/package-lock.
 	npm --prefix $(WEB) ci
 	@touch $@
 
-# One process a backend, since Keras reads its backend once, at import. Two at a time, each
-# with one thread: most of the time goes into compilers, and threads would wait for each other.
+# A process for each backend, since Keras reads its backend once, at import, and for the library
+# and its tools. Two at a time, each with one thread: most of the time goes into compilers, and
+# threads would wait for each other.
 test: $(VENV)/.dev
-	+$(MAKE) --jobs=2 --output-sync=target $(BACKENDS:%=test-%)
+	+$(MAKE) --jobs=2 --output-sync=target $(TESTS:%=test-%)
 
 # Eager JAX compiles every operation for every shape, which without most of LLVM's
 # optimisations takes a third of the time. `make test-all` has them.
-$(BACKENDS:%=test-%): export JAX_DISABLE_MOST_OPTIMIZATIONS ?= 1
-$(BACKENDS:%=test-%): test-%: $(VENV)/.dev
-	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 KERAS_BACKEND=$* $(RUN) -m pytest --quiet $(PYTEST)
+$(TESTS:%=test-%): export JAX_DISABLE_MOST_OPTIMIZATIONS ?= 1
+$(TESTS:%=test-%): test-%: $(VENV)/.dev
+	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 KERAS_BACKEND=$(firstword $(subst -, ,$*)) \
+	$(RUN) -m pytest --quiet $($(lastword $(subst -, ,$*))) $(PYTEST)
 
 test-all:
 	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(MAKE) test PYTEST='-m "not network" $(PYTEST)'

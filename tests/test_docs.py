@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import tests.references  # noqa: F401  (a page imports transformers, which needs its shim)
+from tests.backends import slow_except_under
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -86,7 +87,16 @@ def figures():
     return module
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        page
+        if page.name in ("README.md", "architecture.md")
+        else pytest.param(page, marks=slow_except_under("torch"))
+        for page in PAGES
+    ],
+    ids=lambda page: page.name,
+)
 def test_code_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}

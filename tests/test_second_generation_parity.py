@@ -10,7 +10,7 @@ import torch
 import keras_poolformer
 from keras_poolformer.layers import ChannelLayerNorm, GroupNorm1
 from keras_poolformer.variants import FAMILIES
-from tests.backends import relative_error
+from tests.backends import relative_error, slow_except_under
 from tests.references import (
     copy_from_timm,
     gradients_beside,
@@ -119,9 +119,17 @@ def test_logits_and_stage_maps_at_224(family, size):
     check(*pair(family, size), images(224, 224, batch=1))
 
 
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize(
-    "size", [(193, 257), (256, 256), (70, 45)], ids=lambda size: f"{size[0]}x{size[1]}"
+    ("size", "data_format"),
+    [
+        ((193, 257), "channels_last"),
+        ((256, 256), "channels_last"),
+        ((70, 45), "channels_last"),
+        ((193, 257), "channels_first"),
+        pytest.param((256, 256), "channels_first", marks=slow_except_under("torch")),
+        pytest.param((70, 45), "channels_first", marks=slow_except_under("torch")),
+    ],
+    ids=str,
 )
 @pytest.mark.parametrize(
     ("family", "variant"), [model for model in QUICK if model[0] != "ConvFormer"]

@@ -11,7 +11,7 @@ from keras_poolformer import CheckpointError, MetaFormer, load_checkpoint, save_
 from keras_poolformer.checkpoints.__main__ import main
 from keras_poolformer.layers import PositionEmbedding
 from keras_poolformer.variants import FAMILIES
-from tests.backends import relative_error
+from tests.backends import relative_error, slow_except_under
 from tests.checkpoints.conftest import values
 from tests.hybrid_reference import copy_from_hybrid, hybrid
 from tests.test_parity import to_torch
@@ -186,6 +186,7 @@ def test_the_embedding_is_interpolated_on_request(letters, tmp_path):
         assert relative_error(same.predict(images(size), verbose=0), expected) <= 5e-6
 
 
+@slow_except_under("torch")
 def test_a_224_checkpoint_of_the_builder_at_256(tmp_path):
     reference = hybrid("PPAA", classes=5)
     save_file(reference.state_dict(), tmp_path / "a.safetensors")

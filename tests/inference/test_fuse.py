@@ -152,7 +152,9 @@ SECOND = [
 ]
 
 
-@pytest.mark.parametrize("convolutions", [False, True])
+@pytest.mark.parametrize(
+    "convolutions", [False, pytest.param(True, marks=slow_except_under("torch"))]
+)
 @pytest.mark.parametrize(
     ("family", "size", "depths"),
     [

@@ -199,8 +199,8 @@ def test_an_unknown_layout_is_refused(name):
     ("data_format", "policy"),
     [
         ("channels_last", "float32"),
-        ("channels_first", "float32"),
-        ("channels_last", "mixed_bfloat16"),
+        pytest.param("channels_first", "float32", marks=pytest.mark.slow),
+        pytest.param("channels_last", "mixed_bfloat16", marks=pytest.mark.slow),
         ("channels_first", "mixed_float16"),
     ],
 )

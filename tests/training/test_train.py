@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.backends import slow_except_under
 from training.checkpoint import FILE, Checkpoint
 from training.datasets.dataset import Split
 from training.datasets.folder import load_folder
@@ -123,6 +124,7 @@ def test_command_line_overrides_the_recipe(tmp_path, image_folder, monkeypatch):
     assert digits[1].class_names == tuple("0123456789")
 
 
+@slow_except_under("torch")
 def test_the_same_command_on_a_complete_run_trains_nothing(tmp_path, tiny_recipe, digits, capsys):
     data = digits.limit(64)
     first = train(tiny_recipe, data, tmp_path, verbose=0)
@@ -152,7 +154,10 @@ def test_the_saved_model_is_the_model_alone(tmp_path, tiny_recipe, digits):
     assert getattr(model, "optimizer", None) is None
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "precision",
+    [pytest.param("mixed_bfloat16", marks=slow_except_under("torch")), "mixed_float16"],
+)
 def test_mixed_precision_with_averages(precision, tmp_path, tiny_recipe, digits):
     recipe = dataclasses.replace(tiny_recipe, precision=precision, ema=0.9, epochs=3)
     summary = train(recipe, digits, tmp_path, verbose=0)
@@ -175,6 +180,7 @@ def test_one_training_a_folder(tmp_path):
         pass
 
 
+@slow_except_under("torch", "jax")
 def test_equal_seeds_give_equal_models(tmp_path, tiny_recipe, digits):
     def weights(seed, name):
         train(tiny_recipe, digits.limit(64), tmp_path / name, seed=seed, verbose=0)
@@ -197,6 +203,7 @@ def test_training_learns_and_never_sees_the_test_images(tmp_path, tiny_recipe, d
     assert summary["test_accuracy"] < 0.1
 
 
+@slow_except_under("torch")
 def test_a_loss_without_bound_names_step_and_checkpoint(tmp_path, tiny_recipe, digits):
     recipe = dataclasses.replace(tiny_recipe, epochs=3, learning_rate=1e30, warmup_epochs=0)
     with pytest.raises(FloatingPointError, match=r"at step \d of epoch 1\. There is no checkpoint"):
