@@ -11,6 +11,7 @@ from keras_poolformer.layers.data_format import (
     known_channels,
     to_channels_last,
 )
+from keras_poolformer.layers.precision import full_precision
 
 
 @keras.saving.register_keras_serializable(package="keras_poolformer")
@@ -22,6 +23,8 @@ class DepthwiseConvolution(keras.layers.Layer):
             comparison uses 3, ConvFormer 7.
         use_bias: Whether a bias for each channel is added.
         data_format: `"channels_last"` or `"channels_first"`.
+
+    On a CPU, JAX has no forward-mode derivatives (`jax.jvp`) of it.
 
     Raises:
         ValueError: if `kernel_size` is even or not positive.
@@ -63,10 +66,19 @@ class DepthwiseConvolution(keras.layers.Layer):
             bias = None if self.bias is None else ops.convert_to_tensor(self.bias)
             y = torch_native.depthwise_conv(x, ops.convert_to_tensor(self.kernel), bias)
         else:
-            # An odd window and a step of one: "same" pads equally on both sides.
-            y = ops.depthwise_conv(x, self.kernel, 1, "same", data_format="channels_last")
+            y = self._convolve(x)
             y = y if self.bias is None else y + self.bias
         return from_channels_last(y, self.data_format)
+
+    def _convolve(self, x: Any) -> Any:
+        if keras.config.backend() == "jax":
+            from keras_poolformer.layers import jax_native
+
+            if jax_native.shifts_are_faster(x, self.kernel_size):
+                kernel = full_precision(ops.convert_to_tensor(self.kernel))
+                return ops.cast(jax_native.depthwise_conv(full_precision(x), kernel), x.dtype)
+        # An odd window and a step of one: "same" pads equally on both sides.
+        return ops.depthwise_conv(x, self.kernel, 1, "same", data_format="channels_last")
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)

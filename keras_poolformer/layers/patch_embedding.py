@@ -15,6 +15,7 @@ from keras_poolformer.layers.data_format import (
     to_channels_last,
 )
 from keras_poolformer.layers.pooling import int_pair
+from keras_poolformer.layers.residual_branches import CACHED_BYTES
 
 
 @keras.saving.register_keras_serializable(package="keras_poolformer")
@@ -94,9 +95,16 @@ class PatchEmbedding(keras.layers.Layer):
         else:
             if any(self.padding):
                 x = ops.pad(x, [(0, 0), *((p, p) for p in self.padding), (0, 0)])
-            x = ops.conv(x, self.kernel, self.strides, "valid", data_format="channels_last")
-            x = x + self.bias
+            x = self._convolve(x) + self.bias
         return from_channels_last(x, self.data_format)
+
+    def _convolve(self, x: Any) -> Any:
+        if keras.config.backend() != "jax":
+            return ops.conv(x, self.kernel, self.strides, "valid", data_format="channels_last")
+        from keras_poolformer.layers import jax_native
+
+        kernel = ops.cast(ops.convert_to_tensor(self.kernel), x.dtype)
+        return jax_native.conv(x, kernel, self.strides, CACHED_BYTES)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         batch, height, width, _ = split_shape(input_shape, self.data_format)

@@ -124,8 +124,7 @@ def _pools_by_shifts(x: Any, pool_size: tuple[int, int]) -> bool:
         return False
     from keras_poolformer.layers import jax_native
 
-    is_known = all(isinstance(size, int) for size in x.shape[1:3])
-    return jax_native.runs_on_cpu() and max(pool_size) <= 9 and is_known
+    return jax_native.shifts_are_faster(x, max(pool_size))
 
 
 def _same_by_shifts(x: Any, pool_size: tuple[int, int]) -> Any:

@@ -21,6 +21,7 @@ it brings.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -33,6 +34,8 @@ from keras_poolformer.layers.precision import full_precision
 CACHED_BYTES = 8 * 2**20
 """Of the hidden map that is worked on at a time. On an EPYC of 1 MiB a core in L2 and 32 MiB in
 L3, 4 and 16 MiB were equal or slower, 2 MiB and the whole map much slower."""
+
+HALVES = ("bfloat16", "float16")
 
 
 def takes(x: Any) -> bool:
@@ -102,6 +105,23 @@ class MLPWeights(NamedTuple):
             w2, b2 = w2 * scale, b2 * scale
         return w1, b1, w2, b2
 
+    def unfolded(self, dw1: Any, db1: Any, dw2: Any, db2: Any) -> tuple[Any, ...]:
+        """Returns the gradients of them all from those of what `folded` returns."""
+        gamma, beta, w1, b1, w2, b2, scale = self
+        dgamma = None if gamma is None else ops.sum(dw1 * w1, 1)
+        dbeta = None if beta is None else ops.matmul(w1, db1)
+        dscale = None if scale is None else ops.sum(dw2 * w2, 0)
+        if dscale is not None and b2 is not None:
+            dscale = dscale + db2 * b2
+        if gamma is not None:
+            dw1 = dw1 * gamma[:, None]
+        if beta is not None:
+            dw1 = dw1 + beta[:, None] * db1
+        if scale is not None:
+            dw2, db2 = dw2 * scale, db2 * scale
+        db1, db2 = (None if b is None else db for b, db in ((b1, db1), (b2, db2)))
+        return dgamma, dbeta, dw1, db1, dw2, db2, dscale
+
 
 def pooling_branch(x: Any, scale: Any, epsilon: float, pool_size: int, factors: Any = None) -> Any:
     """Returns `x + factors * scale * (pool(x') - x')`.
@@ -139,7 +159,11 @@ def pooling_branch(x: Any, scale: Any, epsilon: float, pool_size: int, factors: 
 
         return y, gradient
 
-    return branch(x, scale, *(() if factors is None else (factors,)))
+    def branch_of(x: Any, *factors: Any) -> Any:
+        return branch(x, scale, *factors)
+
+    # Four maps of float32 stand side by side, as many bytes as a hidden map has.
+    return _by_parts(branch_of, x, factors, 4 * 4 * x.shape[3])
 
 
 def mlp_branch(
@@ -158,55 +182,69 @@ def mlp_branch(
     if keras.config.backend() == "torch":
         from keras_poolformer.layers import torch_branches
 
-        return torch_branches.MLPBranch.apply(x, *weights, epsilon, factors, recompute)
-    w1, b1, w2, b2 = weights.folded()
+        return torch_branches.mlp_branch(x, weights, epsilon, factors, recompute)
+    present = [index for index, weight in enumerate(weights) if weight is not None]
+    given = [weights[index] for index in present]
 
     @ops.custom_gradient
-    def branch(x: Any, w1: Any, b1: Any, w2: Any, b2: Any, *factors: Any) -> Any:
-        m1, m2 = ops.cast(w1, x.dtype), ops.cast(w2, x.dtype)
-
-        def first_map(rows: Any) -> Any:
-            return ops.matmul(rows, m1) + ops.cast(b1, x.dtype)
-
+    def branch(x: Any, *inputs: Any) -> Any:
+        factors, own = inputs[len(present) :], MLPWeights(*[None] * len(weights))
+        own = own._replace(**{own._fields[i]: w for i, w in zip(present, inputs, strict=False)})
         normalised, _ = _normalise(x, epsilon)
-        kept_hidden = hidden = first_map(_rows(normalised, x.dtype))
-        z = ops.matmul(ops.gelu(hidden, approximate=False), m2) + ops.cast(b2, x.dtype)
-        y = x + _kept(ops.reshape(z, ops.shape(x)), factors)
+        # Not folded, since scales and shifts cost nothing where the maps are written, and at
+        # batch 1 most matrices are larger than the maps.
+        rows = _rows(_affine(normalised, own.gamma, own.beta), x.dtype)
+        kept_hidden = hidden = _linear(rows, own.w1, own.b1)
+        z = _linear(ops.gelu(hidden, approximate=False), own.w2, own.b2)
+        z = _kept(_affine(ops.reshape(z, ops.shape(x)), own.scale, None), factors)
+        y = ops.cast(full_precision(x) + full_precision(z), x.dtype)
 
         def gradient(dy: Any) -> tuple[Any, ...]:
+            w1, b1, w2, _ = own.folded()
             normalised, inverse = _normalise(once_more(x, dy), epsilon)
             rows = _rows(normalised, x.dtype)
-            hidden = first_map(rows) if recompute else kept_hidden
+            hidden = _linear(rows, w1, b1) if recompute else kept_hidden
+            m1, m2 = ops.cast(w1, x.dtype), ops.cast(w2, x.dtype)
             dz = _rows(_kept(dy, factors), x.dtype)
             dhidden = ops.matmul(dz, ops.transpose(m2)) * _gelu_slope(hidden)
             dmap = full_precision(ops.reshape(ops.matmul(dhidden, ops.transpose(m1)), ops.shape(x)))
             slope = sample_mean(dmap * normalised, (1, 2), 3)
             dx = (dmap - sample_mean(dmap, (1, 2), 3) - normalised * slope) * inverse
             activated = ops.gelu(hidden, approximate=False)
+            dweights = own.unfolded(
+                full_precision(ops.matmul(ops.transpose(rows), dhidden)),
+                ops.sum(full_precision(dhidden), 0),
+                full_precision(ops.matmul(ops.transpose(activated), dz)),
+                ops.sum(full_precision(dz), 0),
+            )
             return (
                 ops.cast(full_precision(dy) + dx, x.dtype),
-                ops.cast(ops.matmul(ops.transpose(rows), dhidden), w1.dtype),
-                ops.sum(full_precision(dhidden), 0),
-                ops.cast(ops.matmul(ops.transpose(activated), dz), w2.dtype),
-                ops.sum(full_precision(dz), 0),
+                *(dweights[index] for index in present),
                 *_none(factors),
             )
 
         return y, gradient
 
     def branch_of(x: Any, *factors: Any) -> Any:
-        return branch(x, w1, b1, w2, b2, *factors)
+        return branch(x, *given, *factors)
 
+    bytes_of_number = 2 if keras.backend.standardize_dtype(x.dtype) in HALVES else 4
+    return _by_parts(branch_of, x, factors, weights.w1.shape[1] * bytes_of_number)
+
+
+def _by_parts(branch: Callable[..., Any], x: Any, factors: Any, bytes_of_pixel: int) -> Any:
+    """Applies a branch on JAX to as much of a batch at a time as the processor's cache holds.
+
+    TensorFlow's loops cost what they bring: a stage-1 block of 16 images takes 50 ms in a loop
+    over parts of the batch and 34 ms without. JAX takes 32 ms where the whole takes 58.
+    """
     inputs = (x,) if factors is None else (x, factors)
     _, height, width, _ = x.shape
     if keras.config.backend() != "jax" or None in (height, width):
-        # TensorFlow's loops cost what they bring: a stage-1 block of 16 images takes 50 ms in a
-        # loop over parts of the batch and 34 ms without, JAX 32 and 49 ms.
-        return branch_of(*inputs)
+        return branch(*inputs)
     from keras_poolformer.layers import jax_native
 
-    bytes_of_sample = height * width * w1.shape[1] * x.dtype.itemsize
-    return jax_native.by_parts(branch_of, inputs, bytes_of_sample, CACHED_BYTES)
+    return jax_native.by_parts(branch, inputs, height * width * bytes_of_pixel, CACHED_BYTES)
 
 
 def once_more(x: Any, dy: Any) -> Any:
@@ -248,6 +286,18 @@ def _normalise(x: Any, epsilon: float) -> tuple[Any, Any]:
 def _rows(x: Any, dtype: Any) -> Any:
     """A map as a matrix: XLA compiles products of rank 4 into something six times slower."""
     return ops.cast(ops.reshape(x, (-1, x.shape[3])), dtype)
+
+
+def _affine(x: Any, scale: Any, shift: Any) -> Any:
+    """A map times a factor for each channel plus a shift for each; both may be `None`."""
+    x = x if scale is None else x * ops.cast(scale, x.dtype)
+    return x if shift is None else x + ops.cast(shift, x.dtype)
+
+
+def _linear(rows: Any, matrix: Any, bias: Any) -> Any:
+    """`rows @ matrix + bias` in the dtype of the rows."""
+    y = ops.matmul(rows, ops.cast(matrix, rows.dtype))
+    return y if bias is None else y + ops.cast(bias, rows.dtype)
 
 
 def _kept(y: Any, factors: tuple[Any, ...]) -> Any:

@@ -59,6 +59,15 @@ class PoolingBranch(torch.autograd.Function):
         return dx, dscale, None, None, None
 
 
+def mlp_branch(
+    x: Any, weights: residual_branches.MLPWeights, epsilon: float, factors: Any, recompute: bool
+) -> torch.Tensor:
+    """The function of that name in `residual_branches`."""
+    keeps = torch.is_grad_enabled() and not recompute
+    result: torch.Tensor = MLPBranch.apply(x, *weights, epsilon, factors, keeps)
+    return result
+
+
 class MLPBranch(torch.autograd.Function):
     """`x + factors * scale * (gelu((gamma * x' + beta) @ w1 + b1) @ w2 + b2)`.
 
@@ -80,12 +89,12 @@ class MLPBranch(torch.autograd.Function):
         scale: Any,
         epsilon: float,
         factors: Any,
-        recompute: bool,
+        keeps: bool,
     ) -> torch.Tensor:
         x, channels, hidden = x.contiguous(), x.shape[3], w1.shape[1]
         m1, c1, m2, c2 = (None if w is None else w.to(x.dtype) for w in (w1, b1, w2, b2))
         activations = None
-        if any(ctx.needs_input_grad) and not recompute:
+        if keeps and any(ctx.needs_input_grad):
             activations = x.new_empty((*x.shape[:3], hidden))
         y = torch.empty_like(x)
         for part in _parts(x, hidden):
@@ -141,29 +150,8 @@ class MLPBranch(torch.autograd.Function):
             gradient = gradient.sub_(gradient.mean((1, 2, 3), keepdim=True))
             gradient.addcmul_(normalised, slope, value=-1)
             _store(dx, part, torch.addcmul, full_precision(upstream), gradient, inverse)
-        dweights = _unfolded(weights, dw1, db1, dw2, db2) if is_trained else (None,) * 7
+        dweights = weights.unfolded(dw1, db1, dw2, db2) if is_trained else (None,) * 7
         return dx, *dweights, None, None, None
-
-
-def _unfolded(
-    weights: residual_branches.MLPWeights, dw1: Any, db1: Any, dw2: Any, db2: Any
-) -> tuple[Any, ...]:
-    """The gradients of all weights from those of the two matrices and biases that remain."""
-    gamma, beta, w1, b1, w2, b2, scale = weights
-    dgamma = dbeta = dscale = None
-    if gamma is not None:
-        dgamma = torch.linalg.vecdot(dw1, w1)
-        dw1.mul_(gamma[:, None])
-    if beta is not None:
-        dbeta = w1 @ db1
-        dw1.addr_(beta, db1)
-    if scale is not None:
-        dscale = torch.linalg.vecdot(dw2, w2, dim=0)
-        if b2 is not None:
-            dscale += db2 * b2
-        dw2.mul_(scale)
-        db2 = db2 * scale
-    return dgamma, dbeta, dw1, None if b1 is None else db1, dw2, None if b2 is None else db2, dscale
 
 
 def _refuse_higher_orders() -> None:
