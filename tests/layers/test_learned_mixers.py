@@ -13,7 +13,13 @@ from keras_poolformer.layers import (
     SeparableConvolution,
     SpatialFullyConnected,
 )
-from tests.backends import relative_error, run, to_numpy
+from tests.backends import (
+    relative_error,
+    run,
+    run_with_gradient,
+    to_numpy,
+    value_and_gradients,
+)
 from tests.references import timm
 
 metaformer = timm.models.metaformer
@@ -116,19 +122,29 @@ def test_self_attention_with_the_biases_of_the_hybrids_and_few_channels(rng):
     assert run(layer, x).shape == x.shape
 
 
-@pytest.mark.parametrize("kernel_size", [1, 3, 7])
+@pytest.mark.parametrize("kernel_size", [1, 3, 7, 11])
 @pytest.mark.parametrize("use_bias", [True, False])
 def test_depthwise_convolution_is_torchs(kernel_size, use_bias, rng):
+    """The output, and the gradients of its sum of squares."""
     x = rng.standard_normal((2, 6, 5, 4)).astype("float32")
     layer = DepthwiseConvolution(kernel_size, use_bias)
-    layer.build(x.shape)
+    model = keras.Sequential([keras.Input(x.shape[1:]), layer])
     randomize(layer, rng)
     conv = torch.nn.Conv2d(4, 4, kernel_size, padding=kernel_size // 2, groups=4, bias=use_bias)
     with torch.no_grad():
         conv.weight.copy_(torch.from_numpy(to_numpy(layer.kernel).transpose(2, 3, 0, 1).copy()))
         if use_bias:
             conv.bias.copy_(torch.from_numpy(to_numpy(layer.bias).copy()))
-    assert relative_error(run(layer, x), nhwc(conv(nchw(x)))) < 1e-6
+    image = nchw(x).requires_grad_()
+    expected = conv(image)
+    expected.square().sum().backward()
+    assert relative_error(run(layer, x), nhwc(expected)) < 1e-6
+    assert relative_error(run_with_gradient(layer, x)[1], nhwc(image.grad)) < 2e-6
+    gradients = value_and_gradients(model, lambda y: keras.ops.sum(y * y), x)[1]
+    kernel = conv.weight.grad.numpy().transpose(2, 3, 0, 1)
+    assert relative_error(gradients[layer.kernel.path], kernel) < 2e-6
+    if use_bias:
+        assert relative_error(gradients[layer.bias.path], conv.bias.grad.numpy()) < 2e-6
 
 
 @pytest.mark.parametrize("layer", [RandomMixing(), SpatialFullyConnected()], ids=["random", "fc"])
