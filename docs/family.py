@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 import keras_poolformer
 from keras_poolformer.files import replacing
@@ -95,11 +96,11 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
                 axis.plot(*zip(*sorted(points), strict=True), style, color=colour, markersize=3.5,
                           linewidth=1.0, label=name)  # fmt: skip
         axis.set_xscale("log")
-        for ticks in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
-            ticks(lambda value, _: f"{value:g}")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xlabel(label, fontsize=8)
         axis.tick_params(labelsize=7.5)
-        axis.tick_params(axis="x", which="minor", labelsize=6.5)
         axis.grid(visible=True, which="both", color="#E6E6E6", linewidth=0.5)
         axis.spines[["top", "right"]].set_visible(False)
     left.set_ylabel("top-1 on ImageNet-1k that the authors report, %", fontsize=8)
