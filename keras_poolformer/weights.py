@@ -11,7 +11,7 @@ from keras_poolformer.checkpoints.load import load_checkpoint
 from keras_poolformer.checkpoints.presets import Preset, find_preset
 from keras_poolformer.checkpoints.reading import SUFFIXES as CHECKPOINT_SUFFIXES
 from keras_poolformer.checkpoints.reading import is_checkpoint
-from keras_poolformer.checkpoints.size_bound import WHY_NOT_ANOTHER_SIZE, is_bound_to_size
+from keras_poolformer.checkpoints.size_bound import WHY_NOT_ANOTHER_SIZE, hints, is_bound_to_size
 from keras_poolformer.layers.data_format import check_data_format, join_shape, split_shape
 from keras_poolformer.metaformer import MetaFormer
 
@@ -129,7 +129,8 @@ def load_keras_file(model: keras.Model, path: Path) -> None:
         model.load_weights(path)
         saved = _saved_weights(path)
     except Exception as error:
-        raise ValueError(_misfit(model, path, f"Keras says: {error}")) from error
+        detail = f"{hints(model.weights)}Keras says: {error}"
+        raise ValueError(_misfit(model, path, detail)) from error
     has_head = any(layer.name == "head" for layer in model.layers)
     if not has_head:
         heads = ("layers/dense/", "layers/mlp_head/")

@@ -9,6 +9,7 @@ import pytest
 import keras_poolformer
 from keras_poolformer import PoolFormerS12
 from keras_poolformer.layers import Pooling
+from keras_poolformer.layers.token_mixers import TOKEN_MIXERS
 from keras_poolformer.poolformer import VARIANTS
 from tests.backends import rest_only_under, to_numpy
 
@@ -179,6 +180,29 @@ def test_weights_of_another_architecture_are_refused(case, suffix, tmp_path):
     model.save_weights(path) if suffix == ".weights.h5" else model.save(path)
     with pytest.raises(ValueError, match=rf"`weights` does not fit.*saved\{suffix}"):
         PoolFormerS12(**{**SMALL, **wanted}, weights=path)
+
+
+SIZE_BOUND = {
+    "random_mixing": "have a weight for every pair of positions",
+    "spatial_fully_connected": "have a weight for every pair of positions",
+    "an embedding": "A position embedding has a vector for each position",
+}
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
+@pytest.mark.parametrize("part", SIZE_BOUND)
+@pytest.mark.filterwarnings("ignore:Skipping nested container")
+def test_weights_of_another_size_of_image_are_refused_with_the_reason(part, suffix, tmp_path):
+    is_mixer = part in TOKEN_MIXERS
+    arguments = {
+        **SMALL,
+        **({"token_mixer": part} if is_mixer else {"position_embedding_stage": 1}),
+    }
+    path = tmp_path / f"saved{suffix}"
+    model = PoolFormerS12(**arguments)
+    model.save_weights(path) if suffix == ".weights.h5" else model.save(path)
+    with pytest.raises(ValueError, match=rf"`weights` does not fit.*{SIZE_BOUND[part]}"):
+        PoolFormerS12(**{**arguments, "input_shape": (64, 32, 3)}, weights=path)
 
 
 def test_a_broken_file_is_refused(tmp_path):

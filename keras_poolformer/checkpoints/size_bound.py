@@ -1,7 +1,7 @@
 """Weights that belong to the positions of one size of image, met at another size."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -28,6 +28,24 @@ def is_bound_to_size(path: str, shape: Sequence[int]) -> bool:
         shape: Its shape. A depthwise convolution has a kernel of rank 4 at such a path.
     """
     return len(shape) == 2 and _MATRIX.fullmatch(path) is not None
+
+
+def hints(weights: Iterable[Any]) -> str:
+    """Returns what to think of where a file that Keras saved does not fit, for each such weight.
+
+    Args:
+        weights: Of the model. Without any that belongs to a size of image, nothing is returned.
+    """
+    weights, found = list(weights), []
+    if any(is_bound_to_size(weight.path, weight.shape) for weight in weights):
+        found.append(f"{WHY_NOT_ANOTHER_SIZE}. ")
+    if any(EMBEDDING.fullmatch(weight.path) for weight in weights):
+        found.append(
+            "A position embedding has a vector for each position: give the model the "
+            "`input_shape` that it was trained with, or its height and width as "
+            "`position_embedding_size`, from which it is interpolated. "
+        )
+    return "".join(found)
 
 
 def can_be_resized(path: str, shape: tuple[int, ...], checkpoint: Checkpoint, key: str) -> bool:
