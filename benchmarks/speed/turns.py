@@ -29,7 +29,8 @@ class Result:
         build: Seconds to build the model.
         first: Seconds of its first step, with all compilation.
         seconds: Times of the steps, a list a round.
-        memory: Bytes by which its process grew at its peak, from the libraries' imports on.
+        memory: Bytes of a GPU in use at the peak; without one, bytes by which its process grew
+            at its peak, from the libraries' imports on.
         problem: Why it took no part, or `None`.
     """
 

@@ -21,6 +21,7 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job["threads"]])
 
+    from benchmarks.speed.device_memory import on_gpu
     from benchmarks.speed.job import Job
     from tflite.benchmark.memory import peak_resident, start_resident
 
@@ -49,8 +50,9 @@ def main() -> None:
             start = time.perf_counter()
             step()
             seconds.append(time.perf_counter() - start)
-        after = peak_resident()
-        grown = None if before is None or after is None else after - before
+        after, grown = peak_resident(), on_gpu()
+        if grown is None and before is not None and after is not None:
+            grown = after - before
         answers.write(json.dumps({"seconds": seconds, "memory": grown}) + "\n")
 
 

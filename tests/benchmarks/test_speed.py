@@ -5,12 +5,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 import keras_poolformer
 from benchmarks.speed import __main__ as command
 from benchmarks.speed import report
 from benchmarks.speed.ceiling import floor, measure
 from benchmarks.speed.contenders import CONTENDERS, REFERENCE, Contender
+from benchmarks.speed.device_memory import on_gpu
 from benchmarks.speed.job import Job
 from benchmarks.speed.turns import Result, run
 
@@ -110,3 +112,10 @@ def test_the_command_writes_a_table_a_file_and_a_picture(tmp_path, capsys, monke
 def test_bad_input_is_named(arguments, message, capsys):
     assert command.main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_memory_is_the_gpus_where_there_is_one(monkeypatch):
+    assert on_gpu() is None or torch.cuda.is_available()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 123)
+    assert on_gpu() == 123
