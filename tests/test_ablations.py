@@ -11,7 +11,7 @@ import pytest
 import keras_poolformer
 from keras_poolformer import inference, layers
 from keras_poolformer.variants import FAMILIES
-from tests.backends import only_under, relative_error
+from tests.backends import only_under, relative_error, slow_except_under
 
 PAGE = Path(__file__).parent.parent / "docs" / "ablations.md"
 ROW = re.compile(r"^\| .+ \| `(?P<code>.+)` \| (?P<parameters>[\d,]+) \| (?P<top1>[\d.]+) % \|$")
@@ -67,6 +67,7 @@ def test_it_classifies_and_is_saved(row, tmp_path):
     np.testing.assert_array_equal(reloaded.predict_on_batch(x), expected)
 
 
+@slow_except_under("torch")
 @every_row
 def test_it_is_fused_or_refused(row):
     model = built(row, input_shape=(32, 32, 3), depths=[1, 1, 1, 1], classes=5)

@@ -132,7 +132,13 @@ def test_logits_and_stage_maps_at_224(family, size):
     ids=str,
 )
 @pytest.mark.parametrize(
-    ("family", "variant"), [model for model in QUICK if model[0] != "ConvFormer"]
+    ("family", "variant"),
+    [
+        ("PoolFormerV2", "S12"),
+        ("CAFormer", "S18"),
+        pytest.param("IdentityFormer", "S12", marks=slow_except_under("torch")),
+        pytest.param("RandFormer", "S12", marks=slow_except_under("torch")),
+    ],
 )
 def test_logits_and_stage_maps_at_other_sizes(family, variant, size, data_format):
     """At 256 px the map of the first stage is 64 pixels wide and has 64 channels."""

@@ -328,6 +328,7 @@ def inputs(model, size=(45, 61)):
     return x.transpose(0, 3, 1, 2) if model.data_format == "channels_first" else x
 
 
+@slow_except_under("tensorflow", "torch")
 @pytest.mark.parametrize("case", CONFIGURATIONS)
 def test_configurations(case):
     model = small(**CONFIGURATIONS[case])
