@@ -5,7 +5,6 @@ python -m benchmarks.input --data photos --recipe finetune --output runs/input
 """
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
@@ -17,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.scaling.__main__ import OURS
+from benchmarks.command_line import make_parser, write
+from benchmarks.speed.contenders import OURS
 from benchmarks.speed.job import PRECISIONS, Job
 from benchmarks.speed.turns import run
-from keras_poolformer.files import replacing
 from tflite.benchmark.machine import machine, versions
 
 SAMPLES = 128
@@ -37,21 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     print(table(outcome))
     if options.output is not None:
-        options.output.mkdir(parents=True, exist_ok=True)
-        with replacing(options.output / "input.json") as path:
-            path.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
-        with replacing(options.output / "input.md") as path:
-            path.write_text(table(outcome) + "\n", encoding="utf-8")
-        print(f"Written: {options.output}/input.json, input.md", file=sys.stderr)
+        write(options.output, "input", outcome, table(outcome))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.input",
-        description=(__doc__ or "").partition("\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_parser("benchmarks.input", __doc__)
     parser.add_argument(
         "--data",
         type=Path,

@@ -1,6 +1,7 @@
 """The stages of the input pipeline, each with all before it."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,16 +9,6 @@ from training.augmentation import Augmentation
 from training.datasets.dataset import Split
 from training.pipeline import TrainingPipeline
 
-NOTHING: dict[str, Any] = {
-    "flip": 0.0,
-    "rotation": 0.0,
-    "zoom": 0.0,
-    "shift": 0.0,
-    "rand_augment": 0,
-    "erasing": 0.0,
-    "mixup": 0.0,
-    "cutmix": 0.0,
-}
 STAGES: dict[str, tuple[str, ...]] = {
     "decode, crop, resize": (),
     "flip, rotate, zoom, shift": ("flip", "rotation", "zoom", "shift"),
@@ -30,7 +21,7 @@ STAGES: dict[str, tuple[str, ...]] = {
 
 def cumulative(augmentation: Augmentation) -> Iterator[tuple[str, Augmentation]]:
     """Yields the stages that an augmentation has, each with all before it."""
-    left = dict(NOTHING)
+    left: dict[str, Any] = dict.fromkeys(itertools.chain(*STAGES.values()), 0)
     for stage, fields in STAGES.items():
         used = [field for field in fields if getattr(augmentation, field)]
         for field in used:

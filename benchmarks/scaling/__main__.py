@@ -5,8 +5,6 @@ python -m benchmarks.scaling --sweep resolution --task inference --backend jax
 """
 
 import argparse
-import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,32 +12,24 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.command_line import add_threads, make_parser, require_at_least_one, write
 from benchmarks.scaling import picture
 from benchmarks.scaling.line import fit
 from benchmarks.scaling.sweeps import SWEEPS, Sweep
-from benchmarks.speed.contenders import CONTENDERS, Contender
+from benchmarks.speed.contenders import BACKENDS, OURS
 from benchmarks.speed.job import TASKS, Job
 from benchmarks.speed.turns import Result, run
-from keras_poolformer.files import replacing
 from tflite.benchmark.machine import machine, versions
-
-OURS = {
-    contender.backend: contender
-    for contender in CONTENDERS
-    if contender.backend and contender.name.startswith("keras_poolformer, ")
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns 0, or 2 for bad input."""
     options = _parser().parse_args(arguments)
-    for name in ("threads", "rounds", "steps"):
-        if getattr(options, name) < 1:
-            print(
-                f"error: `--{name}` must be at least 1. Received: {getattr(options, name)}",
-                file=sys.stderr,
-            )
-            return 2
+    try:
+        require_at_least_one(options, ("threads", "rounds", "steps"))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     outcomes = []
     for sweep in SWEEPS:
         for task in options.task if sweep.name in options.sweep else ():
@@ -48,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 jobs = sweep.vary(Job(task, 1, threads=options.threads))
                 entries = [(OURS[backend], job) for job in jobs]
                 results = run(entries, options.rounds, options.steps)
-                outcomes.append(outcome(sweep, OURS[backend], jobs, results))
+                outcomes.append(outcome(sweep, backend, jobs, results))
     print(table(outcomes))
     if options.output is not None:
         _write(outcomes, options.output)
@@ -56,21 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.scaling",
-        description=(__doc__ or "").partition("\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_parser("benchmarks.scaling", __doc__)
     names = [sweep.name for sweep in SWEEPS]
     parser.add_argument("--sweep", nargs="+", choices=names, default=names)
     parser.add_argument("--task", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--backend", nargs="+", choices=list(OURS), default=list(OURS))
-    parser.add_argument(
-        "--threads",
-        type=int,
-        default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
-        help="cores of each process",
-    )
+    add_threads(parser)
     parser.add_argument("--rounds", type=int, default=3, help="turns of each size")
     parser.add_argument("--steps", type=int, default=2, help="timed steps of a turn")
     parser.add_argument("--output", type=Path, help="folder for scaling.json, .md and .png")
@@ -78,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def outcome(
-    sweep: Sweep, contender: Contender, jobs: Sequence[Job], results: Sequence[Result]
+    sweep: Sweep, backend: str, jobs: Sequence[Job], results: Sequence[Result]
 ) -> dict[str, Any]:
     """Returns what goes into the JSON file of one sweep, task and backend.
 
@@ -99,7 +80,7 @@ def outcome(
         "sweep": sweep.name,
         "unit": sweep.unit,
         "task": jobs[0].task,
-        "backend": contender.name.removeprefix("keras_poolformer, "),
+        "backend": BACKENDS[backend],
         "points": points,
         "time_line": _line(points, "milliseconds"),
         "memory_line": _line(points, "megabytes"),
@@ -135,19 +116,15 @@ def table(outcomes: Sequence[dict[str, Any]]) -> str:
 
 
 def _write(outcomes: Sequence[dict[str, Any]], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     content = {
         "machine": machine(),
         "versions": versions("keras", "tensorflow", "jax", "torch"),
         "outcomes": outcomes,
     }
-    with replacing(folder / "scaling.json") as path:
-        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    with replacing(folder / "scaling.md") as path:
-        path.write_text(table(outcomes) + "\n", encoding="utf-8")
+    write(folder, "scaling", content, table(outcomes))
     if any(point["milliseconds"] for one in outcomes for point in one["points"]):
         picture.draw(outcomes, folder / "scaling.png")
-    print(f"Written: {folder}/scaling.json, scaling.md, scaling.png", file=sys.stderr)
+        print(f"Written: {folder}/scaling.png", file=sys.stderr)
 
 
 if __name__ == "__main__":

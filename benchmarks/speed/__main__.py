@@ -5,18 +5,16 @@ python -m benchmarks.speed --task inference --batch 16 --only "PyTorch" "timm"
 """
 
 import argparse
-import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command_line import add_threads, make_parser, require_at_least_one, write
 from benchmarks.speed import ceiling, picture, report
 from benchmarks.speed.contenders import CONTENDERS, REFERENCE, Contender
 from benchmarks.speed.job import PRECISIONS, TASKS, Job
 from benchmarks.speed.turns import run
-from keras_poolformer.files import replacing
 from keras_poolformer.variants import VARIANTS
 from tflite.benchmark.machine import machine, versions
 
@@ -54,11 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.speed",
-        description=(__doc__ or "").partition("\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = make_parser("benchmarks.speed", __doc__)
     parser.add_argument("--task", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument(
         "--batch",
@@ -70,12 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
     parser.add_argument("--variant", choices=list(VARIANTS), default="S12")
     parser.add_argument("--size", type=int, default=224, help="height and width, in pixels")
-    parser.add_argument(
-        "--threads",
-        type=int,
-        default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
-        help="cores of each process",
-    )
+    add_threads(parser)
     parser.add_argument("--rounds", type=int, default=5, help="turns of each")
     parser.add_argument("--steps", type=int, default=3, help="timed steps of a turn")
     parser.add_argument(
@@ -90,9 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _jobs(options: argparse.Namespace) -> list[Job]:
-    for name in ("size", "threads", "rounds", "steps"):
-        if getattr(options, name) < 1:
-            raise ValueError(f"`--{name}` must be at least 1. Received: {getattr(options, name)}")
+    require_at_least_one(options, ("size", "threads", "rounds", "steps"))
     if options.together < 2:
         raise ValueError(
             "`--together` must be at least 2, timm and one to compare with it. "
@@ -133,7 +120,7 @@ def _in_groups(contenders: Sequence[Contender], together: int) -> list[list[Cont
 
 
 def _rows(
-    job: Job, results: Sequence[Sequence[Any]], rates: dict[str, float]
+    job: Job, results: Sequence[Sequence[Any]], rates: dict[str, float] | None
 ) -> list[dict[str, Any]]:
     """The rows of all groups; the reference's is that of the first group."""
     rows: list[dict[str, Any]] = []
@@ -146,14 +133,9 @@ def _rows(
 def _write(
     outcome: dict[str, Any], jobs: Sequence[tuple[Job, list[dict[str, Any]]]], folder: Path
 ) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / "speed.json") as path:
-        path.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
-    with replacing(folder / "speed.md") as path:
-        text = "\n\n".join(report.table(job, rows) for job, rows in jobs)
-        path.write_text(text + "\n", encoding="utf-8")
+    write(folder, "speed", outcome, "\n\n".join(report.table(job, rows) for job, rows in jobs))
     picture.draw(jobs, folder / "speed.png")
-    print(f"Written: {folder}/speed.json, speed.md, speed.png", file=sys.stderr)
+    print(f"Written: {folder}/speed.png", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,17 @@ The rates are measured by PyTorch, with the largest products and copies that fit
     {"matrix": multiply-accumulates a second, "bandwidth": bytes a second}
 """
 
+import functools
+import importlib.util
+import math
 import shutil
 import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
 
+import keras_poolformer
 from benchmarks.speed.job import Job
-from keras_poolformer.variants import VARIANTS
 from tflite.process import run_module, serve
 
 
@@ -25,12 +28,13 @@ def has_gpu() -> bool:
     return listed.returncode == 0 and "GPU" in listed.stdout
 
 
-def measure(job: Job) -> dict[str, float]:
-    """Returns the rates of this machine in the precision of a job, in a process of its own.
+def measure(job: Job) -> dict[str, float] | None:
+    """Returns the rates of this machine in the precision of a job, or `None` without PyTorch.
 
-    Raises:
-        ValueError: if PyTorch is not installed.
+    They are measured in a process of its own.
     """
+    if importlib.util.find_spec("torch") is None:
+        return None
     rates: dict[str, float] = run_module("benchmarks.speed.ceiling", vars(job))
     return rates
 
@@ -43,22 +47,23 @@ def floor(job: Job) -> dict[str, float]:
     three times the maps, and AdamW reads weights, gradients and moments and writes three of
     them, in float32.
     """
-    variant, element = VARIANTS[job.variant], 4 if job.precision == "float32" else 2
-    macs, values, weights, size, channels = 0, 0, 0, job.size, 3
-    for stage, (depth, dim) in enumerate(zip(variant.depths, variant.dims, strict=True)):
-        side, stride = (7, 4) if stage == 0 else (3, 2)
-        values += size * size * channels
-        size //= stride
-        pixels, kernel = size * size, side * side * channels * dim
-        macs += pixels * (kernel + depth * 8 * dim * dim)
-        weights += kernel + depth * 8 * dim * dim
-        values += pixels * dim * (1 + 4 * depth)
-        channels = dim
-    macs, weights = macs + channels * 1000, weights + channels * 1000
+    macs, values, weights = _counts(job.variant, job.size)
+    element = 4 if job.precision == "float32" else 2
     moved = job.batch * values * element
     if job.task == "training":
         return {"macs": 3.0 * job.batch * macs, "bytes": 3.0 * moved + 7.0 * 4 * weights}
     return {"macs": float(job.batch * macs), "bytes": float(moved + weights * element)}
+
+
+@functools.cache
+def _counts(variant: str, size: int) -> tuple[int, int, int]:
+    """The products of an image, the values of maps that are read or written, and the weights."""
+    model = getattr(keras_poolformer, f"PoolFormer{variant}")(input_shape=(size, size, 3))
+    values = size * size * 3
+    for depth, stage in zip(model.depths, model.pyramid_outputs.values(), strict=True):
+        # The embedding of patches writes a map, and what comes behind the stage reads one.
+        values += math.prod(stage.shape[1:]) * (2 + 4 * depth)
+    return keras_poolformer.count_macs(model), values, model.count_params()
 
 
 def shares(job: Job, seconds: float, rates: dict[str, float]) -> dict[str, float]:

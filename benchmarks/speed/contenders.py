@@ -40,12 +40,22 @@ class Contender:
         return {key: getattr(self, key) for key in ("module", "function", "options")}
 
 
-_BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+"""Keras's backends and what the tables call them."""
+
 _PEERS = "benchmarks.speed.peers"
 _TIMM = ("torch", "timm", "torchvision")
 
 REFERENCE = Contender("timm", _PEERS, "timm_step", packages=_TIMM)
 """Its time is 1: timm's own model, eager, in torch's channels_last format."""
+
+OURS = {
+    backend: Contender(
+        f"keras_poolformer, {name}", "benchmarks.speed.ours", backend=backend, packages=(backend,)
+    )
+    for backend, name in BACKENDS.items()
+}
+"""This library as it is, by the backend."""
 
 CONTENDERS = (
     REFERENCE,
@@ -73,26 +83,22 @@ CONTENDERS = (
     *(
         Contender(f"straight port, {name}", "benchmarks.speed.naive", backend=backend,
                   packages=(backend,))
-        for backend, name in _BACKENDS.items()
+        for backend, name in BACKENDS.items()
     ),
-    *(
-        Contender(f"keras_poolformer, {name}", "benchmarks.speed.ours", backend=backend,
-                  packages=(backend,))
-        for backend, name in _BACKENDS.items()
-    ),
+    *OURS.values(),
     Contender("keras_poolformer compiled, PyTorch", "benchmarks.speed.ours",
               options={"compiled": True}, backend="torch", packages=("torch",)),
     *(
         Contender(f"keras_poolformer recomputing, {name}", "benchmarks.speed.ours",
                   options={"recompute": True}, backend=backend, tasks=("training",),
                   packages=(backend,))
-        for backend, name in _BACKENDS.items()
+        for backend, name in BACKENDS.items()
     ),
     *(
         Contender(f"keras_poolformer fused, {name}", "benchmarks.speed.ours",
                   options={"fused": True}, backend=backend, tasks=("inference",),
                   packages=(backend,))
-        for backend, name in _BACKENDS.items()
+        for backend, name in BACKENDS.items()
     ),
 )  # fmt: skip
 """All of them, the reference first."""

@@ -15,8 +15,9 @@ def on_gpu() -> int | None:
     if backend == "jax":
         import jax
 
-        statistics = jax.devices()[0].memory_stats() or {}
-        return statistics.get("peak_bytes_in_use") if jax.default_backend() == "gpu" else None
+        if jax.default_backend() != "gpu":
+            return None
+        return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
     if backend == "tensorflow":
         import tensorflow as tf
 

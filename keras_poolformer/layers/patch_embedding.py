@@ -15,7 +15,6 @@ from keras_poolformer.layers.data_format import (
     to_channels_last,
 )
 from keras_poolformer.layers.pooling import int_pair
-from keras_poolformer.layers.residual_branches import CACHED_BYTES
 
 
 @keras.saving.register_keras_serializable(package="keras_poolformer")
@@ -99,12 +98,13 @@ class PatchEmbedding(keras.layers.Layer):
         return from_channels_last(x, self.data_format)
 
     def _convolve(self, x: Any) -> Any:
-        if keras.config.backend() != "jax":
-            return ops.conv(x, self.kernel, self.strides, "valid", data_format="channels_last")
-        from keras_poolformer.layers import jax_native
+        if keras.config.backend() == "jax":
+            from keras_poolformer.layers import jax_native
 
-        kernel = ops.cast(ops.convert_to_tensor(self.kernel), x.dtype)
-        return jax_native.conv(x, kernel, self.strides, CACHED_BYTES)
+            if jax_native.patches_are_faster(x):
+                kernel = ops.cast(ops.convert_to_tensor(self.kernel), x.dtype)
+                return jax_native.conv_of_patches(x, kernel, self.strides)
+        return ops.conv(x, self.kernel, self.strides, "valid", data_format="channels_last")
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         batch, height, width, _ = split_shape(input_shape, self.data_format)

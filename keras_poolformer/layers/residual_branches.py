@@ -25,17 +25,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_poolformer.layers.normalization import sample_mean, sample_statistics
 from keras_poolformer.layers.pooling import pool_neighbourhood, pool_neighbourhood_transposed
 from keras_poolformer.layers.precision import full_precision
-
-CACHED_BYTES = 8 * 2**20
-"""Of the hidden map that is worked on at a time. On an EPYC of 1 MiB a core in L2 and 32 MiB in
-L3, 4 and 16 MiB were equal or slower, 2 MiB and the whole map much slower."""
-
-HALVES = ("bfloat16", "float16")
 
 
 def takes(x: Any) -> bool:
@@ -162,8 +157,8 @@ def pooling_branch(x: Any, scale: Any, epsilon: float, pool_size: int, factors: 
     def branch_of(x: Any, *factors: Any) -> Any:
         return branch(x, scale, *factors)
 
-    # Four maps of float32 stand side by side, as many bytes as a hidden map has.
-    return _by_parts(branch_of, x, factors, 4 * 4 * x.shape[3])
+    # Four maps stand side by side.
+    return _by_parts(branch_of, x, factors, 4 * x.shape[3], "float32")
 
 
 def mlp_branch(
@@ -183,13 +178,14 @@ def mlp_branch(
         from keras_poolformer.layers import torch_branches
 
         return torch_branches.mlp_branch(x, weights, epsilon, factors, recompute)
-    present = [index for index, weight in enumerate(weights) if weight is not None]
-    given = [weights[index] for index in present]
+    given = {name: weight for name, weight in weights._asdict().items() if weight is not None}
 
     @ops.custom_gradient
     def branch(x: Any, *inputs: Any) -> Any:
-        factors, own = inputs[len(present) :], MLPWeights(*[None] * len(weights))
-        own = own._replace(**{own._fields[i]: w for i, w in zip(present, inputs, strict=False)})
+        own, factors = (
+            weights._replace(**dict(zip(given, inputs, strict=False))),
+            inputs[len(given) :],
+        )
         normalised, _ = _normalise(x, epsilon)
         # Not folded, since scales and shifts cost nothing where the maps are written, and at
         # batch 1 most matrices are larger than the maps.
@@ -219,24 +215,30 @@ def mlp_branch(
             )
             return (
                 ops.cast(full_precision(dy) + dx, x.dtype),
-                *(dweights[index] for index in present),
+                *(gradient for gradient in dweights if gradient is not None),
                 *_none(factors),
             )
 
         return y, gradient
 
     def branch_of(x: Any, *factors: Any) -> Any:
-        return branch(x, *given, *factors)
+        return branch(x, *given.values(), *factors)
 
-    bytes_of_number = 2 if keras.backend.standardize_dtype(x.dtype) in HALVES else 4
-    return _by_parts(branch_of, x, factors, weights.w1.shape[1] * bytes_of_number)
+    return _by_parts(branch_of, x, factors, weights.w1.shape[1], x.dtype)
 
 
-def _by_parts(branch: Callable[..., Any], x: Any, factors: Any, bytes_of_pixel: int) -> Any:
+def _by_parts(branch: Callable[..., Any], x: Any, factors: Any, channels: int, dtype: Any) -> Any:
     """Applies a branch on JAX to as much of a batch at a time as the processor's cache holds.
 
     TensorFlow's loops cost what they bring: a stage-1 block of 16 images takes 50 ms in a loop
     over parts of the batch and 34 ms without. JAX takes 32 ms where the whole takes 58.
+
+    Args:
+        branch: Of a map and, if there are any, factors of stochastic depth.
+        x: (B, H, W, C) map.
+        factors: (B, 1, 1, 1), or `None`.
+        channels: Of the largest map that the branch makes.
+        dtype: Of that map.
     """
     inputs = (x,) if factors is None else (x, factors)
     _, height, width, _ = x.shape
@@ -244,7 +246,8 @@ def _by_parts(branch: Callable[..., Any], x: Any, factors: Any, bytes_of_pixel: 
         return branch(*inputs)
     from keras_poolformer.layers import jax_native
 
-    return jax_native.by_parts(branch, inputs, height * width * bytes_of_pixel, CACHED_BYTES)
+    bytes_of_sample = height * width * channels * np.dtype(dtype).itemsize
+    return jax_native.by_parts(branch, inputs, bytes_of_sample)
 
 
 def once_more(x: Any, dy: Any) -> Any:

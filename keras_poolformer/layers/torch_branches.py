@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from keras_poolformer.layers import residual_branches
+from keras_poolformer.layers import cache, residual_branches
 from keras_poolformer.layers.pooling import pool_neighbourhood
 from keras_poolformer.layers.precision import full_precision
 
@@ -176,7 +176,7 @@ def _parts(x: torch.Tensor, channels: int) -> Iterator[slice]:
 
 def _slices(count: int, bytes_of_one: int) -> Iterator[slice]:
     """Slices of `count` samples or rows that fit into the cache."""
-    size = max(1, residual_branches.CACHED_BYTES // bytes_of_one)
+    size = max(1, cache.CACHED_BYTES // bytes_of_one)
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 

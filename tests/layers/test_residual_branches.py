@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_poolformer.layers import MetaFormerBlock, Pooling, StochasticDepth, residual_branches
+from keras_poolformer.layers import MetaFormerBlock, Pooling, StochasticDepth, cache
 from tests.backends import BACKEND, relative_error, run, to_numpy, value_and_gradients
 
 SHAPE = (5, 14, 9, 32)
@@ -94,7 +94,7 @@ def test_parts_of_a_batch_add_up_to_the_whole(monkeypatch, cached):
     # A sample of this map takes 64,512 bytes in the hidden layer.
     whole = both_gradients(blocks()[:1], normal(SHAPE))[0]
     output = run(blocks()[0], normal(SHAPE))
-    monkeypatch.setattr(residual_branches, "CACHED_BYTES", cached)
+    monkeypatch.setattr(cache, "CACHED_BYTES", cached)
     parts = both_gradients(blocks()[:1], normal(SHAPE))[0]
     assert relative_error(run(blocks()[0], normal(SHAPE)), output) < 3e-7
     for path in whole:
