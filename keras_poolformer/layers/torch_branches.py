@@ -18,6 +18,10 @@ import torch.nn.functional as F
 from keras_poolformer.layers import cache, residual_branches
 from keras_poolformer.layers.pooling import pool_neighbourhood
 from keras_poolformer.layers.precision import full_precision
+from keras_poolformer.layers.torch_native import linear
+
+POOLED_BYTES = 16
+"""Of a number of a map that is pooled: four maps of float32 stand side by side."""
 
 
 class PoolingBranch(torch.autograd.Function):
@@ -31,12 +35,10 @@ class PoolingBranch(torch.autograd.Function):
         ctx.save_for_backward(x, scale, factors)
         ctx.epsilon, ctx.pool_size = epsilon, pool_size
         y = torch.empty_like(x)
-        for part in _parts(x, x.shape[3]):
-            normalised, _ = _normalise(x[part], epsilon)
-            d = pool_neighbourhood(normalised, pool_size).sub_(normalised)
-            _store(
-                y, part, torch.addcmul, full_precision(x[part]), d, _product(scale, factors, part)
-            )
+        for part in _parts(x, POOLED_BYTES * x.shape[3]):
+            full, centered, inverse = _centre(x[part], epsilon)
+            d = pool_neighbourhood(centered, pool_size).sub_(centered)
+            _store(y, part, torch.addcmul, full, d, _product(scale, factors, part) * inverse)
         return y
 
     @staticmethod
@@ -44,17 +46,17 @@ class PoolingBranch(torch.autograd.Function):
         _refuse_higher_orders()
         x, scale, factors = ctx.saved_tensors
         dx, dscale = torch.empty_like(x), torch.zeros_like(scale)
-        for part in _parts(x, x.shape[3]):
+        for part in _parts(x, POOLED_BYTES * x.shape[3]):
             upstream = full_precision(dy[part])
-            normalised, inverse = _normalise(x[part], ctx.epsilon)
-            d = pool_neighbourhood(normalised, ctx.pool_size).sub_(normalised)
+            _, centered, inverse = _centre(x[part], ctx.epsilon)
+            d = pool_neighbourhood(centered, ctx.pool_size).sub_(centered)
             dd = upstream * _product(scale, factors, part)
-            kept = upstream if factors is None else upstream * factors[part]
-            dscale += (kept * d).sum((0, 1, 2))
+            kept = inverse if factors is None else inverse * factors[part]
+            dscale += (upstream * d).mul_(kept).sum((0, 1, 2))
             # Of the norm's gradient, what goes through the mean is zero.
-            slope = d.mul_(dd).mean((1, 2, 3), keepdim=True)
+            slope = d.mul_(dd).mean((1, 2, 3), keepdim=True) * inverse.square()
             gradient = _pool_transposed(dd, ctx.pool_size).sub_(dd)
-            gradient.addcmul_(normalised, slope, value=-1)
+            gradient.addcmul_(centered, slope, value=-1)
             _store(dx, part, torch.addcmul, upstream, gradient, inverse)
         return dx, dscale, None, None, None
 
@@ -93,59 +95,64 @@ class MLPBranch(torch.autograd.Function):
     ) -> torch.Tensor:
         x, channels, hidden = x.contiguous(), x.shape[3], w1.shape[1]
         m1, c1, m2, c2 = (None if w is None else w.to(x.dtype) for w in (w1, b1, w2, b2))
-        activations = None
-        if keeps and any(ctx.needs_input_grad):
-            activations = x.new_empty((*x.shape[:3], hidden))
+        keeps = keeps and any(ctx.needs_input_grad)
+        activations: list[torch.Tensor] = []
         y = torch.empty_like(x)
-        for part in _parts(x, hidden):
+        tokens, out = (tensor.view(len(x), -1, channels) for tensor in (x, y))
+        for part in _parts(x, hidden * x.element_size()):
             normalised = _normalise(x[part], epsilon, gamma, beta)[0].to(x.dtype)
-            rows, out = normalised.reshape(-1, channels), y[part].view(-1, channels)
-            saved = None if activations is None else activations[part].view(-1, hidden)
-            for chunk in _slices(len(rows), hidden * x.element_size()):
-                h = _linear(rows[chunk], m1, c1, None if saved is None else saved[chunk])
-                h = torch.ops.aten.gelu_(h) if saved is None else F.gelu(h)
-                _linear(h, m2, c2, out[chunk])
-            if scale is None and factors is None:
-                y[part] += x[part]
-            else:
-                factor = _product(scale, factors, part).to(x.dtype)
-                torch.addcmul(x[part], y[part], factor, out=y[part])
-        ctx.save_for_backward(x, activations, gamma, beta, w1, b1, w2, b2, scale, factors)
+            normalised = normalised.reshape(tokens[part].shape)
+            factor = _product(scale, None if factors is None else factors[:, 0], part)
+            for piece in _pieces(normalised, hidden):
+                rows = normalised[:, piece].reshape(-1, channels)
+                if keeps:
+                    activations.append(linear(rows, m1, c1))
+                    h = F.gelu(activations[-1])
+                else:
+                    h = linear(rows, m1, c1, gelu=True)
+                z = linear(h, m2, c2).view(-1, normalised[0, piece].shape[0], channels)
+                before, after = tokens[part, piece], out[part, piece]
+                if factor is None:
+                    torch.add(before, z, out=after)
+                else:
+                    torch.addcmul(before, z, factor.to(x.dtype), out=after)
+        ctx.save_for_backward(x, gamma, beta, w1, b1, w2, b2, scale, factors, *activations)
         ctx.epsilon = epsilon
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[Any, ...]:
         _refuse_higher_orders()
-        x, activations, gamma, beta, w1, b1, w2, b2, scale, factors = ctx.saved_tensors
+        x, gamma, beta, w1, b1, w2, b2, scale, factors, *activations = ctx.saved_tensors
         weights = residual_branches.MLPWeights(gamma, beta, w1, b1, w2, b2, scale)
         channels, hidden = w1.shape
         m1, c1, m2, _ = (weight.to(x.dtype) for weight in weights.folded())
         dx = torch.empty_like(x)
-        dw1, dw2 = torch.empty_like(w1), torch.empty_like(w2)
+        dw1, dw2 = torch.zeros_like(w1), torch.zeros_like(w2)
         db1, db2 = w1.new_zeros(hidden), w1.new_zeros(channels)
         # A layer that is frozen needs no gradients of its weights.
         is_trained = any(ctx.needs_input_grad[1:8])
-        for part in _parts(x, hidden):
+        kept = iter(activations)
+        for part in _parts(x, hidden * x.element_size()):
             normalised, inverse = _normalise(x[part], ctx.epsilon)
-            rows = normalised.to(x.dtype).reshape(-1, channels)
             upstream = dy[part].contiguous()
             dz = upstream if factors is None else upstream * factors[part].to(x.dtype)
-            dz = dz.view(-1, channels)
-            saved = None if activations is None else activations[part].view(-1, hidden)
-            drows = x.new_empty(rows.shape)
-            for chunk in _slices(len(rows), hidden * x.element_size()):
-                h = torch.addmm(c1, rows[chunk], m1) if saved is None else saved[chunk]
-                dh = torch.ops.aten.gelu_backward(dz[chunk] @ m2.t(), h)
-                torch.mm(dh, m1.t(), out=drows[chunk])
+            tokens = normalised.to(x.dtype).reshape(len(dz), -1, channels)
+            dz, gradients = dz.view(tokens.shape), []
+            for piece in _pieces(tokens, hidden):
+                rows, drows = (t[:, piece].reshape(-1, channels) for t in (tokens, dz))
+                h = next(kept) if activations else linear(rows, m1, c1)
+                dh = torch.ops.aten.gelu_backward(linear(drows, m2.t()), h)
+                gradients.append(linear(dh, m1.t()))
                 if is_trained:
-                    is_first = part.start == chunk.start == 0
-                    _accumulate(dw1, rows[chunk], dh, is_first)
-                    _accumulate(dw2, F.gelu(h), dz[chunk], is_first)
+                    _accumulate(dw1, rows, dh)
+                    _accumulate(dw2, F.gelu(h), drows)
                     db1 += dh.sum(0, dtype=db1.dtype)
             if is_trained:
-                db2 += dz.sum(0, dtype=db2.dtype)
-            gradient = drows.view(upstream.shape).to(normalised.dtype)
+                db2 += dz.sum((0, 1), dtype=db2.dtype)
+            # Of more than one piece there is one sample.
+            gradient = torch.cat(gradients) if len(gradients) > 1 else gradients[0]
+            gradient = full_precision(gradient.view(upstream.shape))
             slope = (gradient * normalised).mean((1, 2, 3), keepdim=True)
             gradient = gradient.sub_(gradient.mean((1, 2, 3), keepdim=True))
             gradient.addcmul_(normalised, slope, value=-1)
@@ -168,28 +175,50 @@ def _refuse_higher_orders() -> None:
         )
 
 
-def _parts(x: torch.Tensor, channels: int) -> Iterator[slice]:
-    """Slices of the batch, of whose maps with so many channels one fits into the cache."""
+def _parts(x: torch.Tensor, bytes_of_token: int) -> Iterator[slice]:
+    """Slices of the batch, of whose maps with so many bytes a position one fits into the cache."""
     batch, height, width, _ = x.shape
-    return _slices(batch, height * width * channels * x.element_size())
+    return _slices(batch, height * width * bytes_of_token)
+
+
+def _pieces(tokens: torch.Tensor, hidden: int) -> Iterator[slice]:
+    """Slices of the positions of (B, N, C) tokens whose hidden map fits into the cache.
+
+    There is more than one of them only where a single sample is too large.
+    """
+    batch, positions, _ = tokens.shape
+    return _slices(positions, batch * hidden * tokens.element_size())
 
 
 def _slices(count: int, bytes_of_one: int) -> Iterator[slice]:
-    """Slices of `count` samples or rows that fit into the cache."""
+    """Slices of `count` samples or positions that fit into the cache."""
     size = max(1, cache.CACHED_BYTES // bytes_of_one)
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
+
+
+def _centre(x: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Returns x, x - mean and the inverse deviation, in float32 or better."""
+    full = full_precision(x)
+    centered = full - full.mean((1, 2, 3), keepdim=True)
+    variance = (centered * centered).mean((1, 2, 3), keepdim=True)
+    return full, centered, torch.rsqrt(variance + epsilon)
 
 
 def _normalise(
     x: torch.Tensor, epsilon: float, gamma: Any = None, beta: Any = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns `gamma * x' + beta` and the inverse deviation, in float32 or better."""
-    full = full_precision(x)
-    # torch's kernel computes E[x^2] - E[x]^2: exact only where the mean is taken off before.
-    centered = full - full.mean((1, 2, 3), keepdim=True)
+    """Returns `gamma * x' + beta` in x's dtype, and the inverse deviation in float32 or better."""
     batch, height, width, channels = x.shape
+    if x.dtype == torch.bfloat16:
+        # With a factor of its own the kernel computes in float32. What is lost in E[x^2] - E[x]^2
+        # is then far less than what x has lost in bfloat16.
+        gamma = torch.ones(channels) if gamma is None else gamma
+    else:
+        # torch's kernel computes E[x^2] - E[x]^2: exact only where the mean is taken off before.
+        x = full_precision(x)
+        x = x - x.mean((1, 2, 3), keepdim=True)
     normalised, _, inverse = torch.native_group_norm(
-        centered.permute(0, 3, 1, 2), gamma, beta, batch, channels, height * width, 1, epsilon
+        x.permute(0, 3, 1, 2), gamma, beta, batch, channels, height * width, 1, epsilon
     )
     return normalised.permute(0, 2, 3, 1), inverse.view(-1, 1, 1, 1)
 
@@ -198,14 +227,8 @@ def _product(scale: Any, factors: Any, part: slice) -> torch.Tensor:
     """A factor for each channel times one for each sample; one of the two may be `None`."""
     if factors is None:
         return scale
-    return factors[part] if scale is None else scale * factors[part]
-
-
-def _linear(rows: torch.Tensor, matrix: torch.Tensor, bias: Any, out: Any) -> torch.Tensor:
-    """`rows @ matrix + bias`, into `out` if there is one."""
-    if bias is None:
-        return torch.mm(rows, matrix, out=out)
-    return torch.addmm(bias, rows, matrix, out=out)
+    factors = factors[part]
+    return factors if scale is None else scale * factors
 
 
 def _pool_transposed(x: torch.Tensor, size: int) -> torch.Tensor:
@@ -216,14 +239,10 @@ def _pool_transposed(x: torch.Tensor, size: int) -> torch.Tensor:
     return y.permute(0, 2, 3, 1)
 
 
-def _accumulate(
-    total: torch.Tensor, left: torch.Tensor, right: torch.Tensor, is_first: bool
-) -> None:
+def _accumulate(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
     """Adds `left.T @ right`, in full precision whatever that of the two is."""
     if left.dtype == total.dtype:
-        total.addmm_(left.t(), right, beta=0 if is_first else 1)
-    elif is_first:
-        total.copy_(left.t() @ right)
+        total.addmm_(left.t(), right)
     else:
         total += left.t() @ right
 

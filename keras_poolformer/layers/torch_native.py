@@ -47,9 +47,53 @@ def conv(
     strides: tuple[int, int],
     padding: tuple[int, int],
 ) -> torch.Tensor:
-    """`torch.nn.functional.conv2d` of a (B, H, W, C) tensor with an HWIO kernel."""
-    y = F.conv2d(x.permute(0, 3, 1, 2), kernel.permute(3, 2, 0, 1), bias, strides, padding)
+    """`torch.nn.functional.conv2d` of a (B, H, W, C) tensor with an HWIO kernel.
+
+    Where the kernel is larger than what it is applied to, moving it to where torch wants it
+    takes most of the time. Then patches are moved: for one (14, 14, 320) map and 512 filters
+    of 3x3, 4.3 ms become 0.8 ms.
+    """
+    height, width, channels, filters = kernel.shape
+    if x.device.type == "cpu" and not torch.compiler.is_compiling():
+        rows, columns = (
+            (x.shape[1 + i] + 2 * padding[i] - kernel.shape[i]) // strides[i] + 1 for i in (0, 1)
+        )
+        if len(x) * rows * columns < filters:
+            padded = F.pad(x, (0, 0, padding[1], padding[1], padding[0], padding[0]))
+            patches = padded.unfold(1, height, strides[0]).unfold(2, width, strides[1])
+            patches = patches.permute(0, 1, 2, 4, 5, 3).reshape(-1, height * width * channels)
+            y = linear(patches, kernel.reshape(-1, filters), bias)
+            return y.view(len(x), rows, columns, filters)
+    # As a matrix it is transposed in a third of the time: 2.9 and 1.0 ms for (3, 3, 320, 512).
+    weight = kernel.reshape(-1, filters).t().contiguous()
+    weight = weight.view(filters, height, width, channels).permute(0, 3, 1, 2)
+    y = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, strides, padding)
     return y.permute(0, 2, 3, 1)
+
+
+def linear(rows: torch.Tensor, matrix: Any, bias: Any = None, gelu: bool = False) -> torch.Tensor:
+    """`rows @ matrix + bias`, and of that the exact GELU.
+
+    torch itself multiplies float32 matrices with MKL, copies the bias into the result before
+    and applies the GELU after. oneDNN, which `torch.compile` uses here, does all of it in one
+    pass, without gradients. An MLP of 784 tokens of 512 channels: 18.6 and 16.9 ms, of 49 of
+    them 2.1 and 1.3 ms.
+    """
+    if not torch.is_grad_enabled() and _has_onednn(rows):
+        activation = ("gelu", [], "none") if gelu else ("none", [], "")
+        y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows, matrix.t(), bias, *activation)
+        return y
+    y = torch.mm(rows, matrix) if bias is None else torch.addmm(bias, rows, matrix)
+    return F.gelu(y) if gelu else y
+
+
+def _has_onednn(x: torch.Tensor) -> bool:
+    """Whether this build of torch has oneDNN, and oneDNN this tensor's dtype on this processor."""
+    if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    if x.dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return x.dtype == torch.float32
 
 
 def add_product(x: torch.Tensor, factor: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
