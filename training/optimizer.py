@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from training.adamw import adamw_class
 from training.lamb import Lamb
 from training.recipe import Recipe
 
@@ -53,7 +54,7 @@ def make_optimizer(
 
     Reference: table 6 of [MetaFormer](https://arxiv.org/abs/2111.11418).
     """
-    kind = {"adamw": keras.optimizers.AdamW, "lamb": Lamb}[recipe.optimizer]
+    kind = {"adamw": adamw_class(), "lamb": Lamb}[recipe.optimizer]
     optimizer = kind(
         learning_rate,
         weight_decay=recipe.weight_decay,

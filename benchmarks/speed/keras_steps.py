@@ -10,7 +10,10 @@ from benchmarks.speed.job import Job
 
 
 def make_step(
-    build: Callable[..., keras.Model], job: Job, compiled: bool = False
+    build: Callable[..., keras.Model],
+    job: Job,
+    compiled: bool = False,
+    adamw: type[keras.optimizers.AdamW] = keras.optimizers.AdamW,
 ) -> Callable[[], Any]:
     """Returns what does one step and waits for its end.
 
@@ -18,6 +21,7 @@ def make_step(
         build: Makes the model of a Keras dtype policy; the model returns logits.
         job: What is timed.
         compiled: Whether PyTorch compiles what it runs.
+        adamw: The optimizer's class.
     """
     keras.config.set_dtype_policy(
         "mixed_bfloat16" if job.precision == "bfloat16" else job.precision
@@ -31,7 +35,7 @@ def make_step(
         return _inference(model, images, compiled)
     labels = draw.integers(0, 1000, job.batch)
     model.compile(
-        optimizer=keras.optimizers.AdamW(1e-3, weight_decay=0.05),
+        optimizer=adamw(1e-3, weight_decay=0.05),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=compiled or "auto",
     )

@@ -8,12 +8,13 @@ import keras
 import keras_poolformer
 from benchmarks.speed.job import Job
 from benchmarks.speed.keras_steps import make_step
+from training.adamw import adamw_class
 
 
 def make(
     job: Job, fused: bool = False, recompute: bool = False, compiled: bool = False
 ) -> Callable[[], Any]:
-    """Returns a step of this library's PoolFormer.
+    """Returns a step of this library's PoolFormer, trained by the AdamW of its recipes.
 
     Args:
         job: What is timed.
@@ -28,4 +29,4 @@ def make(
         )
         return keras_poolformer.inference.fuse(model) if fused else model
 
-    return make_step(build, job, compiled)
+    return make_step(build, job, compiled, adamw_class())
