@@ -126,10 +126,10 @@ class MLPBranch(torch.autograd.Function):
         x, gamma, beta, w1, b1, w2, b2, scale, factors, *activations = ctx.saved_tensors
         weights = residual_branches.MLPWeights(gamma, beta, w1, b1, w2, b2, scale)
         channels, hidden = w1.shape
-        m1, c1, m2, _ = (weight.to(x.dtype) for weight in weights.folded())
+        folded = weights.folded()
+        m1, c1, m2, _ = (weight.to(x.dtype) for weight in folded)
+        dw1, db1, dw2, db2 = (torch.zeros_like(weight) for weight in folded)
         dx = torch.empty_like(x)
-        dw1, dw2 = torch.zeros_like(w1), torch.zeros_like(w2)
-        db1, db2 = w1.new_zeros(hidden), w1.new_zeros(channels)
         # A layer that is frozen needs no gradients of its weights.
         is_trained = any(ctx.needs_input_grad[1:8])
         kept = iter(activations)
@@ -147,9 +147,9 @@ class MLPBranch(torch.autograd.Function):
                 if is_trained:
                     _accumulate(dw1, rows, dh)
                     _accumulate(dw2, F.gelu(h), drows)
-                    db1 += dh.sum(0, dtype=db1.dtype)
+                    db1 += _sum(dh)
             if is_trained:
-                db2 += dz.sum((0, 1), dtype=db2.dtype)
+                db2 += _sum(dz.view(-1, channels))
             # Of more than one piece there is one sample.
             gradient = torch.cat(gradients) if len(gradients) > 1 else gradients[0]
             gradient = full_precision(gradient.view(upstream.shape))
@@ -245,6 +245,17 @@ def _accumulate(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) ->
         total.addmm_(left.t(), right)
     else:
         total += left.t() @ right
+
+
+def _sum(rows: torch.Tensor) -> torch.Tensor:
+    """The sum of all rows.
+
+    In half precision as a product, which sums in float32: torch's sum in another dtype copies
+    the rows into that before, 4 ms for (3136, 1280) where the product takes 0.2.
+    """
+    if rows.dtype.itemsize >= 4:
+        return rows.sum(0)
+    return (rows.new_ones(1, len(rows)) @ rows)[0]
 
 
 def _store(

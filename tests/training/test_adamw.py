@@ -45,7 +45,9 @@ class TestFused:
         ids=lambda options: next(iter(options), "plain"),
     )
     def test_the_numbers_are_those_of_keras(self, options):
-        ours, theirs = (self.train(kind, **options) for kind in (FusedAdamW, keras.optimizers.AdamW))
+        ours, theirs = (
+            self.train(kind, **options) for kind in (FusedAdamW, keras.optimizers.AdamW)
+        )
         assert len(ours) == len(theirs)
         for mine, other in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(mine, other, rtol=0, atol=1e-6 * np.abs(other).max())
