@@ -39,6 +39,7 @@ class _Logits(torch.nn.Module):
 
 def transformers_step(job: Job) -> Callable[[], Any]:
     """Returns a step of the PoolFormer of transformers."""
+    operators = import_torchvision()  # which transformers imports for its processors of images
     import transformers
 
     from keras_poolformer.variants import VARIANTS
@@ -50,7 +51,9 @@ def transformers_step(job: Job) -> Callable[[], Any]:
         id2label={index: str(index) for index in range(1000)},
         drop_path_rate=0.0,
     )
-    return make_step(_Logits(transformers.PoolFormerForImageClassification(config)), job)
+    model = transformers.PoolFormerForImageClassification(config)
+    del operators
+    return make_step(_Logits(model), job)
 
 
 def runtime_step(job: Job, runtime: str) -> Callable[[], Any]:

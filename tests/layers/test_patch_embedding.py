@@ -16,10 +16,10 @@ from tests.backends import (
 )
 
 
-def pair(patch, stride, padding, channels):
+def pair(patch, stride, padding, channels, filters=8):
     """PyTorch's convolution and a model of ours with its weights."""
-    conv = torch.nn.Conv2d(channels, 8, patch, stride, padding)
-    layer = PatchEmbedding(8, patch, stride, padding)
+    conv = torch.nn.Conv2d(channels, filters, patch, stride, padding)
+    layer = PatchEmbedding(filters, patch, stride, padding)
     model = keras.Sequential([keras.Input((None, None, channels)), layer])
     layer.kernel.assign(conv.weight.detach().numpy().transpose(2, 3, 1, 0))
     layer.bias.assign(conv.bias.detach().numpy())
@@ -41,11 +41,13 @@ def test_equals_torch_at_odd_and_even_sizes(size, patch, stride, padding, channe
 
 @pytest.mark.parametrize("channels", [3, 20])
 @pytest.mark.parametrize(
-    ("size", "patch", "stride", "padding"), [((33, 47), 7, 4, 2), ((34, 35), 3, 2, 1)]
+    ("size", "patch", "stride", "padding", "filters"),
+    # Of the last the kernel is larger than the map.
+    [((33, 47), 7, 4, 2, 8), ((34, 35), 3, 2, 1, 8), ((7, 9), 3, 2, 1, 64)],
 )
-def test_gradients_equal_torchs(size, patch, stride, padding, channels, rng):
+def test_gradients_equal_torchs(size, patch, stride, padding, filters, channels, rng):
     x = rng.standard_normal((2, *size, channels)).astype("float32")
-    conv, model = pair(patch, stride, padding, channels)
+    conv, model = pair(patch, stride, padding, channels, filters)
     image = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()).requires_grad_()
     conv(image).square().sum().backward()
     kernel, bias = value_and_gradients(model, lambda y: ops.sum(y * y), x)[1].values()
