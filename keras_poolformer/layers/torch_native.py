@@ -80,8 +80,10 @@ def linear(rows: torch.Tensor, matrix: Any, bias: Any = None, gelu: bool = False
     them 2.1 and 1.3 ms.
     """
     if not torch.is_grad_enabled() and _has_onednn(rows):
-        activation = ("gelu", [], "none") if gelu else ("none", [], "")
-        y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows, matrix.t(), bias, *activation)
+        activation, algorithm = ("gelu", "none") if gelu else ("none", "")
+        y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+            rows, matrix.t(), bias, activation, [], algorithm
+        )
         return y
     y = torch.mm(rows, matrix) if bias is None else torch.addmm(bias, rows, matrix)
     return F.gelu(y) if gelu else y
