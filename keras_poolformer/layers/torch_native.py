@@ -58,7 +58,7 @@ def conv(
         rows, columns = (
             (x.shape[1 + i] + 2 * padding[i] - kernel.shape[i]) // strides[i] + 1 for i in (0, 1)
         )
-        if len(x) * rows * columns < filters:
+        if 0 < len(x) * rows * columns < filters:
             padded = F.pad(x, (0, 0, padding[1], padding[1], padding[0], padding[0]))
             patches = padded.unfold(1, height, strides[0]).unfold(2, width, strides[1])
             patches = patches.permute(0, 1, 2, 4, 5, 3).reshape(-1, height * width * channels)

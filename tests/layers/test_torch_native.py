@@ -81,3 +81,14 @@ def test_a_convolution(native, mode, filters, dtype):
         y = native.conv(x, kernel, bias, (2, 3), (1, 2))
     assert y.dtype == dtype
     assert relative_error(y.double(), expected.permute(0, 2, 3, 1)) < ROUNDING[dtype]
+
+
+def test_a_batch_without_images(native):
+    with torch.no_grad():
+        y = native.conv(
+            torch.ones(0, 13, 21, 6), torch.ones(3, 3, 6, 8), torch.ones(8), (2, 2), (1, 1)
+        )
+        assert y.shape == (0, 7, 11, 8)
+        assert native.linear(
+            torch.ones(0, 6), torch.ones(6, 8), torch.ones(8), gelu=True
+        ).shape == (0, 8)
