@@ -7,7 +7,7 @@ import torch
 
 import keras_poolformer
 from keras_poolformer.layers import ChannelLayerNorm, SelfAttention
-from tests.backends import relative_error
+from tests.backends import relative_error, slow_except_under
 from tests.hybrid_reference import copy_from_hybrid, hybrid, names, to_keras
 from tests.references import gradients_beside
 from tests.test_parity import images, to_torch
@@ -62,7 +62,10 @@ def test_logits_and_stage_maps_at_224(letters):
 @every_hybrid
 @pytest.mark.parametrize(
     ("size", "data_format"),
-    [((193, 130), "channels_last"), ((70, 101), "channels_first")],
+    [
+        ((193, 130), "channels_last"),
+        pytest.param((70, 101), "channels_first", marks=slow_except_under("torch")),
+    ],
     ids=["193x130", "70x101 channels_first"],
 )
 def test_logits_and_stage_maps_at_other_sizes(letters, size, data_format):

@@ -16,7 +16,7 @@ from keras_poolformer.layers import (
 )
 from keras_poolformer.stages import drop_path_schedule
 from keras_poolformer.weights import load_keras_file
-from tests.backends import compiles, relative_error, to_numpy
+from tests.backends import compiles, relative_error, slow_except_under, to_numpy
 
 TINY = {"depths": [1, 2], "dims": [8, 12], "mlp_ratios": 2, "input_shape": (32, 32, 3)}
 
@@ -382,7 +382,7 @@ def test_mixed_precision(policy, tmp_path):
     [
         ("channels_first", "float32"),
         ("channels_last", "mixed_bfloat16"),
-        ("channels_last", "mixed_float16"),
+        pytest.param("channels_last", "mixed_float16", marks=slow_except_under("torch")),
     ],
 )
 def test_fit_learns(data_format, policy):

@@ -17,7 +17,7 @@ from keras_poolformer.layers import (
     SeparableConvolution,
 )
 from keras_poolformer.variants import FAMILIES
-from tests.backends import only_under, to_numpy
+from tests.backends import only_under, slow_except_under, to_numpy
 from tests.references import timm
 from tests.test_poolformer import CONVENTIONAL
 
@@ -116,7 +116,15 @@ def test_starts_as_the_official_code():
             np.testing.assert_array_equal(value, 1)
 
 
-@pytest.mark.parametrize("family", SECOND)
+@pytest.mark.parametrize(
+    "family",
+    [
+        family
+        if family in ("PoolFormerV2", "CAFormer")
+        else pytest.param(family, marks=slow_except_under("torch"))
+        for family in SECOND
+    ],
+)
 def test_preprocessing_inside_and_files(family, tmp_path):
     size = next(iter(FAMILIES[family].variants))
     model = builder(family, size)(**TINY, include_preprocessing=True, classes=5)
