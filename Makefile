@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 # Those that take longest first, so that two at a time end together.
-TESTS := tensorflow-library jax-library tensorflow-tools jax-tools torch-library torch-tools
+TESTS := jax-library tensorflow-library torch-library tensorflow-tools jax-tools torch-tools
 TOOLS := tests/training tests/tflite tests/benchmarks tests/examples
 library := tests $(TOOLS:%=--ignore=%)
 tools := $(TOOLS)
