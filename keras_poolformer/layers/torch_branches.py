@@ -98,10 +98,10 @@ class MLPBranch(torch.autograd.Function):
         keeps = keeps and any(ctx.needs_input_grad)
         activations: list[torch.Tensor] = []
         y = torch.empty_like(x)
-        tokens, out = (tensor.view(len(x), -1, channels) for tensor in (x, y))
+        tokens, out = x.flatten(1, 2), y.flatten(1, 2)
         for part in _parts(x, hidden * x.element_size()):
             normalised = _normalise(x[part], epsilon, gamma, beta)[0].to(x.dtype)
-            normalised = normalised.reshape(tokens[part].shape)
+            normalised = normalised.flatten(1, 2)
             factor = _product(scale, None if factors is None else factors[:, 0], part)
             for piece in _pieces(normalised, hidden):
                 rows = normalised[:, piece].reshape(-1, channels)
@@ -110,8 +110,8 @@ class MLPBranch(torch.autograd.Function):
                     h = F.gelu(activations[-1])
                 else:
                     h = linear(rows, m1, c1, gelu=True)
-                z = linear(h, m2, c2).view(-1, normalised[0, piece].shape[0], channels)
                 before, after = tokens[part, piece], out[part, piece]
+                z = linear(h, m2, c2).view(before.shape)
                 if factor is None:
                     torch.add(before, z, out=after)
                 else:
@@ -137,8 +137,8 @@ class MLPBranch(torch.autograd.Function):
             normalised, inverse = _normalise(x[part], ctx.epsilon)
             upstream = dy[part].contiguous()
             dz = upstream if factors is None else upstream * factors[part].to(x.dtype)
-            tokens = normalised.to(x.dtype).reshape(len(dz), -1, channels)
-            dz, gradients = dz.view(tokens.shape), []
+            tokens, dz = normalised.to(x.dtype).flatten(1, 2), dz.flatten(1, 2)
+            gradients = []
             for piece in _pieces(tokens, hidden):
                 rows, drows = (t[:, piece].reshape(-1, channels) for t in (tokens, dz))
                 h = next(kept) if activations else linear(rows, m1, c1)
@@ -207,7 +207,10 @@ def _centre(x: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor
 def _normalise(
     x: torch.Tensor, epsilon: float, gamma: Any = None, beta: Any = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns `gamma * x' + beta` in x's dtype, and the inverse deviation in float32 or better."""
+    """Returns `gamma * x' + beta` and the inverse deviation, in float32 or better.
+
+    The first is in bfloat16 where x is.
+    """
     batch, height, width, channels = x.shape
     if x.dtype == torch.bfloat16:
         # With a factor of its own the kernel computes in float32. What is lost in E[x^2] - E[x]^2
