@@ -167,7 +167,9 @@ class MetaFormerBlock(keras.layers.Layer):
         if self._has_own_branches(x) and type(self.token_mixer) is Pooling:
             scale = residual_branches.folded_scale(self.norm1, self.layer_scale1, x.shape[3])
             size, factors = self.token_mixer.pool_size, self.drop_path1.factors(x, training)
-            return residual_branches.pooling_branch(x, scale, self.norm1.epsilon, size, factors)
+            return residual_branches.pooling_branch(
+                x, scale, self.norm1.epsilon, size, factors, training
+            )
         # Keras hands `training` on to layers of the user's choice, if they take it.
         y = self.token_mixer(self.norm1(x))
         y = self._branch(y, self.layer_scale1, self.drop_path1, training)
@@ -180,7 +182,7 @@ class MetaFormerBlock(keras.layers.Layer):
             weights = residual_branches.MLPWeights.of(self.norm2, self.mlp, self.layer_scale2)
             factors = self.drop_path2.factors(x, training)
             return residual_branches.mlp_branch(
-                x, weights, self.norm2.epsilon, factors, self.recompute
+                x, weights, self.norm2.epsilon, factors, self.recompute, training
             )
         y = self.mlp(self.norm2(x), training=training)
         y = self._branch(y, self.layer_scale2, self.drop_path2, training)

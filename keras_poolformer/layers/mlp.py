@@ -17,6 +17,7 @@ from keras_poolformer.layers.data_format import (
     known_channels,
     to_channels_last,
 )
+from keras_poolformer.layers.gelu import gelu
 from keras_poolformer.layers.pointwise import (
     as_convolution,
     each_bias,
@@ -105,7 +106,7 @@ class ChannelMLP(keras.layers.Layer):
         shape = ops.shape(x)
         if not self.as_convolutions:
             x = ops.reshape(x, (-1, shape[3]))
-        x = self._drop(self.activation(self._apply(self.fc1, x)), training)
+        x = self._drop(self._activate(self._apply(self.fc1, x)), training)
         x = self._drop(self._apply(self.fc2, x), training)
         if not self.as_convolutions:
             x = ops.reshape(x, shape)
@@ -113,6 +114,9 @@ class ChannelMLP(keras.layers.Layer):
 
     def _apply(self, linear: keras.layers.Dense, x: Any) -> Any:
         return as_convolution(linear, x) if self.as_convolutions else linear(x)
+
+    def _activate(self, x: Any) -> Any:
+        return (gelu if self.activation is keras.activations.gelu else self.activation)(x)
 
     def _drop(self, x: Any, training: bool | None) -> Any:
         # The call of a layer that does nothing costs 60 microseconds on torch.

@@ -29,13 +29,20 @@ def sample_statistics(x: Any, spatial_axes: tuple[int, int], channel_axis: int) 
     `(centered - residue) * rsqrt(variance + epsilon)`.
     """
     centered = x - sample_mean(x, spatial_axes, channel_axis)
+    return centered, *centered_statistics(centered, spatial_axes, channel_axis)
+
+
+def centered_statistics(
+    centered: Any, spatial_axes: tuple[int, int], channel_axis: int
+) -> tuple[Any, Any]:
+    """Returns the mean of what is left of a map less its mean, and the variance."""
     # The rounded mean is off by up to half a unit in its last place, which is
     # 4e-6 for a mean of 100. The mean of what is left repairs it, and reads
     # the same values as the variance does. `d * d` rather than `square(d)`:
     # a LiteRT delegate takes the product in every precision.
     residue = sample_mean(centered, spatial_axes, channel_axis)
     squares = sample_mean(centered * centered, spatial_axes, channel_axis)
-    return centered, residue, squares - residue * residue
+    return residue, squares - residue * residue
 
 
 @keras.saving.register_keras_serializable(package="keras_poolformer")

@@ -15,9 +15,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from keras_poolformer.layers import cache, residual_branches
+from keras_poolformer.layers import cache
 from keras_poolformer.layers.pooling import pool_neighbourhood
 from keras_poolformer.layers.precision import full_precision
+from keras_poolformer.layers.residual_branches.mlp_weights import MLPWeights
 from keras_poolformer.layers.torch_native import linear
 
 POOLED_BYTES = 16
@@ -32,29 +33,35 @@ class PoolingBranch(torch.autograd.Function):
         ctx: Any, x: Any, scale: Any, epsilon: float, pool_size: int, factors: Any
     ) -> torch.Tensor:
         x = x.contiguous()
-        ctx.save_for_backward(x, scale, factors)
-        ctx.epsilon, ctx.pool_size = epsilon, pool_size
         y = torch.empty_like(x)
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        means, inverses = (x.new_empty((len(x), 1, 1, 1), dtype=dtype) for _ in range(2))
         for part in _parts(x, POOLED_BYTES * x.shape[3]):
-            full, centered, inverse = _centre(x[part], epsilon)
+            full, centered, means[part], inverses[part] = _centre(x[part], epsilon)
             d = pool_neighbourhood(centered, pool_size).sub_(centered)
-            _store(y, part, torch.addcmul, full, d, _product(scale, factors, part) * inverse)
+            factor = _product(scale, factors, part) * inverses[part]
+            _store(y, part, torch.addcmul, full, d, factor)
+        ctx.save_for_backward(x, scale, factors, means, inverses)
+        ctx.pool_size = pool_size
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[Any, ...]:
         _refuse_higher_orders()
-        x, scale, factors = ctx.saved_tensors
+        x, scale, factors, means, inverses = ctx.saved_tensors
         dx, dscale = torch.empty_like(x), torch.zeros_like(scale)
         for part in _parts(x, POOLED_BYTES * x.shape[3]):
-            upstream = full_precision(dy[part])
-            _, centered, inverse = _centre(x[part], ctx.epsilon)
+            upstream, inverse = full_precision(dy[part]), inverses[part]
+            centered = full_precision(x[part]) - means[part]
             d = pool_neighbourhood(centered, ctx.pool_size).sub_(centered)
-            dd = upstream * _product(scale, factors, part)
-            kept = inverse if factors is None else inverse * factors[part]
-            dscale += (upstream * d).mul_(kept).sum((0, 1, 2))
-            # Of the norm's gradient, what goes through the mean is zero.
-            slope = d.mul_(dd).mean((1, 2, 3), keepdim=True) * inverse.square()
+            factor = _product(scale, factors, part)
+            # Of this sum come the gradient of the scale and the slope of the norm's, of which
+            # what goes through the mean is zero.
+            sums = d.mul_(upstream).mean((1, 2), keepdim=True) * inverse
+            slope = (sums * factor).mean(3, keepdim=True) * inverse
+            kept = sums if factors is None else sums * factors[part]
+            dscale += kept.sum((0, 1, 2)) * (x.shape[1] * x.shape[2])
+            dd = upstream * factor
             gradient = _pool_transposed(dd, ctx.pool_size).sub_(dd)
             gradient.addcmul_(centered, slope, value=-1)
             _store(dx, part, torch.addcmul, upstream, gradient, inverse)
@@ -62,7 +69,7 @@ class PoolingBranch(torch.autograd.Function):
 
 
 def mlp_branch(
-    x: Any, weights: residual_branches.MLPWeights, epsilon: float, factors: Any, recompute: bool
+    x: Any, weights: MLPWeights, epsilon: float, factors: Any, recompute: bool
 ) -> torch.Tensor:
     """The function of that name in `residual_branches`."""
     keeps = torch.is_grad_enabled() and not recompute
@@ -124,11 +131,12 @@ class MLPBranch(torch.autograd.Function):
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[Any, ...]:
         _refuse_higher_orders()
         x, gamma, beta, w1, b1, w2, b2, scale, factors, *activations = ctx.saved_tensors
-        weights = residual_branches.MLPWeights(gamma, beta, w1, b1, w2, b2, scale)
+        weights = MLPWeights(gamma, beta, w1, b1, w2, b2, scale)
         channels, hidden = w1.shape
         folded = weights.folded()
         m1, c1, m2, _ = (weight.to(x.dtype) for weight in folded)
-        dw1, db1, dw2, db2 = (torch.zeros_like(weight) for weight in folded)
+        dw1, db1, _, db2 = (torch.zeros_like(weight) for weight in folded)
+        dw2_transposed = torch.zeros_like(dw1)
         dx = torch.empty_like(x)
         # A layer that is frozen needs no gradients of its weights.
         is_trained = any(ctx.needs_input_grad[1:8])
@@ -146,7 +154,7 @@ class MLPBranch(torch.autograd.Function):
                 gradients.append(linear(dh, m1.t()))
                 if is_trained:
                     _accumulate(dw1, rows, dh)
-                    _accumulate(dw2, F.gelu(h), drows)
+                    _accumulate(dw2_transposed, drows, F.gelu(h))
                     db1 += _sum(dh)
             if is_trained:
                 db2 += _sum(dz.view(-1, channels))
@@ -157,7 +165,7 @@ class MLPBranch(torch.autograd.Function):
             gradient = gradient.sub_(gradient.mean((1, 2, 3), keepdim=True))
             gradient.addcmul_(normalised, slope, value=-1)
             _store(dx, part, torch.addcmul, full_precision(upstream), gradient, inverse)
-        dweights = weights.unfolded(dw1, db1, dw2, db2) if is_trained else (None,) * 7
+        dweights = weights.unfolded(dw1, db1, dw2_transposed, db2) if is_trained else (None,) * 7
         return dx, *dweights, None, None, None
 
 
@@ -196,12 +204,13 @@ def _slices(count: int, bytes_of_one: int) -> Iterator[slice]:
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
-def _centre(x: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Returns x, x - mean and the inverse deviation, in float32 or better."""
+def _centre(x: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, ...]:
+    """Returns x, x - mean, the mean and the inverse deviation, in float32 or better."""
     full = full_precision(x)
-    centered = full - full.mean((1, 2, 3), keepdim=True)
+    mean = full.mean((1, 2, 3), keepdim=True)
+    centered = full - mean
     variance = (centered * centered).mean((1, 2, 3), keepdim=True)
-    return full, centered, torch.rsqrt(variance + epsilon)
+    return full, centered, mean, torch.rsqrt(variance + epsilon)
 
 
 def _normalise(
