@@ -249,6 +249,8 @@ def test_names_that_do_not_fit_are_not_shown(make_model, models, photo, file, op
 
 def test_by_keyboard(models, photo, open_page):
     page = open_page(models["uint8"])
+    # The browser hands dialogs over from here on, and not only a moment after the key.
+    page.on("filechooser", lambda chooser: None)
     facts(page)
     reached = []
     for _ in range(5):
