@@ -11,7 +11,7 @@ import pytest
 import keras_poolformer
 from keras_poolformer import inference, layers
 from keras_poolformer.variants import FAMILIES
-from tests.backends import only_under, relative_error, slow_except_under
+from tests.backends import only_under, relative_error, slow_except_under, slow_under
 
 PAGE = Path(__file__).parent.parent / "docs" / "ablations.md"
 ROW = re.compile(r"^\| .+ \| `(?P<code>.+)` \| (?P<parameters>[\d,]+) \| (?P<top1>[\d.]+) % \|$")
@@ -54,7 +54,11 @@ def test_parameters_at_224(row):
     assert model.count_params() == int(row["parameters"].replace(",", ""))
 
 
-@every_row
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(r, marks=() if i % 4 == 0 else slow_under("jax")) for i, r in enumerate(ROWS)],
+    ids=lambda row: row["code"],
+)
 def test_it_classifies_and_is_saved(row, tmp_path):
     model = built(row, input_shape=(32, 32, 3), depths=[1, 1, 1, 1], classes=5)
     x = np.random.default_rng(0).standard_normal((2, 32, 32, 3)).astype("float32")

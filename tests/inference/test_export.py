@@ -373,7 +373,7 @@ def test_other_backends_are_told_what_to_do(tmp_path):
 # === The command ===
 
 
-@slow_except_under("jax", "torch")
+@slow_except_under("torch")
 def test_command_line_under_every_backend(tmp_path):
     model = small(**TWO)
     model.save(tmp_path / "model.keras")

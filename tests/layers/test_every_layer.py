@@ -6,7 +6,15 @@ import pytest
 from keras import ops
 
 from keras_poolformer import layers
-from tests.backends import BACKEND, compiles, in_one_piece, relative_error, run, to_numpy
+from tests.backends import (
+    BACKEND,
+    compiles,
+    in_one_piece,
+    relative_error,
+    run,
+    slow_under,
+    to_numpy,
+)
 
 # LayerScale is of order one here: at its usual 1e-5 a wrong branch would not show.
 LAYERS = {
@@ -201,7 +209,7 @@ def test_an_unknown_layout_is_refused(name):
         ("channels_last", "float32"),
         pytest.param("channels_first", "float32", marks=pytest.mark.slow),
         pytest.param("channels_last", "mixed_bfloat16", marks=pytest.mark.slow),
-        ("channels_first", "mixed_float16"),
+        pytest.param("channels_first", "mixed_float16", marks=slow_under("jax")),
     ],
 )
 @compiles
