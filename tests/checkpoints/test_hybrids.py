@@ -159,7 +159,7 @@ def test_a_matrix_of_another_size_is_refused_with_the_reason(letters, own, other
             load_checkpoint(build(letters, (64, 96)), path, **arguments)
 
 
-@slow_under("jax")
+@slow_except_under("torch")
 @with_attention
 def test_the_embedding_is_interpolated_on_request(letters, tmp_path):
     reference, path = written(letters, tmp_path)

@@ -77,8 +77,22 @@ SOME_MODES = [
 ]
 
 
-@pytest.mark.parametrize("mode", SOME_MODES)
-@pytest.mark.parametrize("family", SMALLEST)
+# In integers only those with parts that the others lack.
+QUANTIZED = ("PoolFormer", "MetaFormerPPAA", "PoolFormerV2", "ConvFormer", "CAFormer")
+
+
+def is_fast(family, mode):
+    return mode == "float32" or (mode == "mixed-int8" and family in QUANTIZED)
+
+
+@pytest.mark.parametrize(
+    ("family", "mode"),
+    [
+        pytest.param(family, mode, marks=() if is_fast(family, mode) else pytest.mark.slow)
+        for family in SMALLEST
+        for mode in MODES
+    ],
+)
 def test_small_ones_of_each_family(family, mode, photos, tmp_path):
     operations = check(family_model(family, **SMALL), mode, photos, tmp_path / "model.tflite")
     # 12 in the blocks at least, and four that embed patches: no product beside them.
