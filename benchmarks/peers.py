@@ -20,14 +20,14 @@ def import_torchvision() -> Any:
     Returns:
         What defines the operators if they were missing; they end with it.
     """
-    import torch
+    from torch import library as torch_library
 
     try:
         importlib.import_module("torchvision")
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise
-        library = torch.library.Library("torchvision", "DEF")
+        library = torch_library.Library("torchvision", "DEF")
         for operator in _OPERATORS:
             library.define(operator)
         importlib.import_module("torchvision")

@@ -95,24 +95,16 @@ def only_under(backend, reason):
     return pytest.mark.skipif(backend != BACKEND, reason=reason)
 
 
-RUNS = pytest.mark.skipif(False, reason="it runs")
-
-
 def slow_except_under(*backends):
     """A mark for a test that is slow and much the same under each backend.
+
+    Under JAX more are slow: a model that runs operation by operation is compiled so, too.
 
     `make test` runs it under these backends, `make test-all` under each. For a test by its
     decorator and for one of its parameters.
     """
-    return RUNS if BACKEND in backends else pytest.mark.slow
-
-
-def slow_under(*backends):
-    """A mark for a test that is slow under these backends, and runs under the others.
-
-    JAX's are: a model that runs there operation by operation is compiled operation by operation.
-    """
-    return pytest.mark.slow if BACKEND in backends else RUNS
+    nothing = pytest.mark.skipif(False, reason="it runs")
+    return nothing if BACKEND in backends else pytest.mark.slow
 
 
 def rest_only_under(backend, values, everywhere, reason):

@@ -17,7 +17,7 @@ from keras_poolformer.layers import (
     SpatialFullyConnected,
 )
 from keras_poolformer.variants import FAMILIES, name_of
-from tests.backends import only_under, relative_error, slow_under, to_numpy
+from tests.backends import only_under, relative_error, slow_except_under, to_numpy
 from tests.test_poolformer import CONVENTIONAL
 
 HYBRIDS = [f.name for f in FAMILIES.values() if f.generation == 1 and f.name != "PoolFormer"]
@@ -133,7 +133,10 @@ def test_evaluation_transform(family, crop_pct):
 
 @pytest.mark.parametrize(
     "family",
-    [pytest.param(f, marks=() if i % 3 == 0 else slow_under("jax")) for i, f in enumerate(HYBRIDS)],
+    [
+        pytest.param(f, marks=() if i % 3 == 0 else slow_except_under("tensorflow", "torch"))
+        for i, f in enumerate(HYBRIDS)
+    ],
 )
 def test_files_preprocessing_and_fusion(family, tmp_path, rng):
     model = randomized(builder(family)(**TINY, include_preprocessing=True), rng)
@@ -163,7 +166,11 @@ def test_weights_of_one_size_need_a_size(family, message):
 
 
 @pytest.mark.parametrize(
-    "data_format", ["channels_last", pytest.param("channels_first", marks=slow_under("jax"))]
+    "data_format",
+    [
+        "channels_last",
+        pytest.param("channels_first", marks=slow_except_under("tensorflow", "torch")),
+    ],
 )
 def test_with_a_size_of_its_own_the_embedding_takes_every_image(data_format, rng):
     """At the size that it was made for as if it were fixed, elsewhere interpolated."""
@@ -204,7 +211,7 @@ def test_presets_of_poolformer_are_refused(weights):
         keras_poolformer.MetaFormerPPAAS12(weights=weights)
 
 
-@slow_under("jax")
+@slow_except_under("tensorflow", "torch")
 def test_mixers_are_recognised_however_they_were_written():
     named = keras_poolformer.MetaFormer(
         [2, 2, 6, 2], [64, 128, 320, 512], token_mixer=["pooling", Pooling, Pooling(3), Pooling(5)],

@@ -7,7 +7,7 @@ import torch
 
 import keras_poolformer
 from keras_poolformer.layers import ChannelLayerNorm, SelfAttention
-from tests.backends import relative_error, slow_except_under, slow_under
+from tests.backends import relative_error, slow_except_under
 from tests.hybrid_reference import copy_from_hybrid, hybrid, names, to_keras
 from tests.references import gradients_beside
 from tests.test_parity import images, to_torch
@@ -61,7 +61,12 @@ def test_logits_and_stage_maps_at_224(letters):
 
 @pytest.mark.parametrize(
     "letters",
-    [pytest.param(b, marks=() if b in ("PPAA", "PPFF") else slow_under("jax")) for b in BUILDERS],
+    [
+        pytest.param(
+            b, marks=() if b in ("PPAA", "PPFF") else slow_except_under("tensorflow", "torch")
+        )
+        for b in BUILDERS
+    ],
 )
 @pytest.mark.parametrize(
     ("size", "data_format"),

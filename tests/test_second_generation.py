@@ -17,7 +17,7 @@ from keras_poolformer.layers import (
     SeparableConvolution,
 )
 from keras_poolformer.variants import FAMILIES
-from tests.backends import only_under, slow_except_under, slow_under, to_numpy
+from tests.backends import only_under, slow_except_under, to_numpy
 from tests.references import timm
 from tests.test_poolformer import CONVENTIONAL
 
@@ -145,7 +145,7 @@ def test_preprocessing_inside_and_files(family, tmp_path):
     assert backbone.predict(normalised, verbose=0).shape == (2, 32)
 
 
-@slow_under("jax")
+@slow_except_under("tensorflow", "torch")
 def test_evaluation_keeps_the_whole_image():
     """Though the stages of the first model are those of PoolFormerS12, which keeps 0.9."""
     for model in (keras_poolformer.PoolFormerV2S12(), keras_poolformer.CAFormerS18()):

@@ -34,8 +34,7 @@ class PoolingBranch(torch.autograd.Function):
     ) -> torch.Tensor:
         x = x.contiguous()
         y = torch.empty_like(x)
-        dtype = torch.promote_types(x.dtype, torch.float32)
-        means, inverses = (x.new_empty((len(x), 1, 1, 1), dtype=dtype) for _ in range(2))
+        means, inverses = (full_precision(x.new_empty(len(x), 1, 1, 1)) for _ in range(2))
         for part in _parts(x, POOLED_BYTES * x.shape[3]):
             full, centered, means[part], inverses[part] = _centre(x[part], epsilon)
             d = pool_neighbourhood(centered, pool_size).sub_(centered)
@@ -135,7 +134,7 @@ class MLPBranch(torch.autograd.Function):
         channels, hidden = w1.shape
         folded = weights.folded()
         m1, c1, m2, _ = (weight.to(x.dtype) for weight in folded)
-        dw1, db1, _, db2 = (torch.zeros_like(weight) for weight in folded)
+        dw1, db1, db2 = (torch.zeros_like(folded[index]) for index in (0, 1, 3))
         dw2_transposed = torch.zeros_like(dw1)
         dx = torch.empty_like(x)
         # A layer that is frozen needs no gradients of its weights.

@@ -11,7 +11,7 @@ from keras_poolformer import CheckpointError, MetaFormer, load_checkpoint, save_
 from keras_poolformer.checkpoints.__main__ import main
 from keras_poolformer.layers import PositionEmbedding
 from keras_poolformer.variants import FAMILIES
-from tests.backends import relative_error, slow_except_under, slow_under
+from tests.backends import relative_error, slow_except_under
 from tests.checkpoints.conftest import values
 from tests.hybrid_reference import copy_from_hybrid, hybrid
 from tests.test_parity import to_torch
@@ -117,7 +117,7 @@ def test_the_architecture_and_the_size_of_the_images_are_read_off_the_file(lette
     assert relative_error(y, logits(reference, x)) <= 5e-6
 
 
-@slow_under("jax")
+@slow_except_under("tensorflow", "torch")
 def test_a_randformer_is_read_with_its_identities_and_its_size(tmp_path, rng):
     arguments = {**FAMILIES["RandFormer"].arguments, **SMALL, "layer_scale_init_value": None}
     model = MetaFormer(**arguments, input_shape=(*SIZE, 3), classes=10)
@@ -304,7 +304,7 @@ def test_another_hybrid_is_named(tmp_path):
         load_checkpoint(build("PPAA"), tmp_path / "a.safetensors")
 
 
-@slow_under("jax")
+@slow_except_under("tensorflow", "torch")
 def test_the_command_tells_what_it_is_and_converts_it(tmp_path, capsys):
     path = tmp_path / "metaformer_ppaa_s12_224.safetensors"
     save_file(hybrid("PPAA", classes=7).state_dict(), path)

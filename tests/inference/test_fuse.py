@@ -35,7 +35,7 @@ from keras_poolformer.layers import (
     StarReLU,
 )
 from keras_poolformer.variants import FAMILIES
-from tests.backends import BACKEND, relative_error, slow_except_under, slow_under
+from tests.backends import BACKEND, relative_error, slow_except_under
 from tests.references import copy_from_transformers, transformers_poolformer
 from tests.test_metaformer import GatedMixer
 from tests.test_parity import images, logits, pair
@@ -558,7 +558,7 @@ np.savez(f"{folder}/{backend}.npz", **{n: m.predict(x, verbose=0) for n, m in mo
 """
 
 
-@slow_under("jax")
+@slow_except_under("tensorflow", "torch")
 @pytest.mark.parametrize("other", OTHERS)
 def test_saved_here_and_reloaded_under(other, tmp_path):
     arguments = {"include_preprocessing": True, "classifier_activation": "softmax", **TWO}

@@ -10,7 +10,7 @@ Function: TypeAlias = Callable[..., Any]
 
 
 def takes(x: Any) -> bool:
-    """Whether the branches of this file are of use for a map under this backend.
+    """Whether the branches of this package are of use for a map under this backend.
 
     On torch they are written for eager CPU tensors: `torch.compile` and `torch.export` shall
     see the plain operations, of which they make their own kernels.

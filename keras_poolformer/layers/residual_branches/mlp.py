@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_poolformer.layers.gelu import gelu, gelu_and_slope
+from keras_poolformer.layers.gelu import gelu, gelu_and_slope, gelu_for_xla
 from keras_poolformer.layers.normalization import sample_mean
 from keras_poolformer.layers.precision import full_precision
 from keras_poolformer.layers.residual_branches.compilers import (
@@ -60,7 +60,7 @@ def mlp_branch(
         # batch 1 most matrices are larger than the maps.
         rows = part(_normalised_rows)(x, *statistics, own.gamma, own.beta)
         kept_hidden = hidden = _linear(rows, own.w1, own.b1)
-        activate = gelu if part is uncompiled else part(_activated)
+        activate = gelu if part is uncompiled else part(gelu_for_xla)
         z = _linear(activate(hidden), own.w2, own.b2)
         y = part(_residual)(x, z, own.scale, *factors)
 
@@ -101,10 +101,6 @@ def mlp_branch(
 
 def _normalised_rows(x: Any, mean: Any, residue: Any, inverse: Any, gamma: Any, beta: Any) -> Any:
     return _rows(_affine(normalise(x, mean, residue, inverse), gamma, beta), x.dtype)
-
-
-def _activated(hidden: Any) -> Any:
-    return ops.cast(gelu_and_slope(hidden)[0], hidden.dtype)
 
 
 def _residual(x: Any, z: Any, scale: Any, *factors: Any) -> Any:
@@ -151,10 +147,10 @@ def _affine(x: Any, scale: Any, shift: Any) -> Any:
 
 def _linear(rows: Any, matrix: Any, bias: Any) -> Any:
     """`rows @ matrix + bias` in the dtype of the rows."""
+    matrix, bias = (w if w is None else ops.cast(w, rows.dtype) for w in (matrix, bias))
     if keras.config.backend() == "tensorflow":
         from keras_poolformer.layers import tensorflow_native
 
-        matrix, bias = (w if w is None else ops.cast(w, rows.dtype) for w in (matrix, bias))
         return tensorflow_native.linear(rows, matrix, bias)
-    y = ops.matmul(rows, ops.cast(matrix, rows.dtype))
-    return y if bias is None else y + ops.cast(bias, rows.dtype)
+    y = ops.matmul(rows, matrix)
+    return y if bias is None else y + bias
